@@ -16,6 +16,7 @@ def test_public_names():
         "PARTS",
         "PartName",
         "Profile",
+        "SUFFIXES",
         "Samples",
         "Schema",
         "Source",

@@ -100,7 +100,11 @@ def test_the_digits(load_file):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("data.xlsx", "a,y\n1,0\n", "the file's suffix is '.xlsx'; the supported formats are .csv and .npz"),
+        (
+            "data.xlsx",
+            "a,y\n1,0\n",
+            "the file's suffix is '.xlsx'; those of data files are .csv, .npz, .parquet, .arrow, .feather",
+        ),
         ("data", "a,y\n1,0\n", "the file's suffix is ''"),
     ],
 )

@@ -7,6 +7,9 @@ import zipfile
 from contextlib import suppress
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
 import pytest
 
 from raydient.spec.dataset import Dataset
@@ -14,7 +17,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Output
 from raydient.workers.data import load
 
-CASES = 3_000
+CASES = {"csv": 3_000, "npz": 3_000, "parquet": 400, "feather": 400}
 MOST_BYTES = 64 * 2**20
 OUTPUTS = [Output(layer="out", label="label", loss="softmax_cross_entropy")]
 SPICES = [
@@ -50,6 +53,26 @@ def archives():
         yield file.getvalue()
 
 
+def arrow_files(suffix):
+    columns = {"a": np.arange(12), "b": np.arange(12) / 7, "note": [f'text "{n}"' for n in range(12)]}
+    rows = pa.table(columns | {"y": [["no", "yes"][n % 2] for n in range(12)]})
+    for is_compressed in (True, False):
+        file = io.BytesIO()
+        if suffix == "parquet":
+            pq.write_table(rows, file, compression="zstd" if is_compressed else "none", row_group_size=5)
+        else:
+            feather.write_feather(rows, file, compression="lz4" if is_compressed else "uncompressed", chunksize=5)
+        yield file.getvalue()
+
+
+SEEDS = {
+    "csv": lambda: [table()],
+    "npz": lambda: list(archives()),
+    "parquet": lambda: list(arrow_files("parquet")),
+    "feather": lambda: list(arrow_files("feather")),
+}
+
+
 def mutated(content, generator):
     """Return a copy with one to four changes: bytes, insertions, removals, copies, an end."""
     data = bytearray(content)
@@ -74,16 +97,16 @@ def mutated(content, generator):
     return bytes(data)
 
 
-@pytest.mark.parametrize(("suffix", "seeds"), [("csv", lambda: [table()]), ("npz", lambda: list(archives()))])
-def test_a_mutated_file_is_read_or_refused(tmp_path, suffix, seeds):
-    contents, generator = seeds(), np.random.default_rng(20)
+@pytest.mark.parametrize("suffix", SEEDS)
+def test_a_mutated_file_is_read_or_refused(tmp_path, suffix):
+    contents, generator = SEEDS[suffix](), np.random.default_rng(20)
     path = tmp_path / f"data.{suffix}"
     read, refused = 0, []
     tracemalloc.start()
-    for case in range(CASES):
+    for case in range(CASES[suffix]):
         path.unlink(missing_ok=True)  # a file system may flush a file that is truncated and written again
         path.write_bytes(mutated(contents[case % len(contents)], generator))
-        features = ("a", "b") if suffix == "csv" and case % 2 else ()
+        features = ("a", "b") if suffix != "npz" and case % 2 else ()
         try:
             load(Dataset(uri=path.name, features=features), path, OUTPUTS, seed=1)
         except InvalidSpec as invalid:
@@ -92,7 +115,7 @@ def test_a_mutated_file_is_read_or_refused(tmp_path, suffix, seeds):
             read += 1
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert min(read, len(refused)) > CASES / 100
+    assert min(read, len(refused)) > CASES[suffix] / 100
     assert all(refused)
     assert all(error.path.startswith("dataset.") for errors in refused for error in errors)
     assert [error for errors in refused for error in errors if not error.message.isprintable()] == []

@@ -220,7 +220,7 @@ class Job:
 
         Args:
             inputs: a DataFrame, a mapping of columns, a list of mappings, a structured array, a pyarrow table or the
-                path of a CSV or NPZ file, whose columns are selected by name, or an array with the features in the
+                path of a data file, whose columns are selected by name, or an array with the features in the
                 order of training. Values keep their types. A Series is a column if its name is a feature, otherwise
                 one sample.
             columns: names of an array's columns, which are then selected by name; columns that are not features are

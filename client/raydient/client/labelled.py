@@ -51,7 +51,8 @@ def _of_file(predictor: "Predictor", network: "Model", path: Path, notice: "Noti
 
     inputs: list[Arrays] = []
     labels: list[Arrays] = []
-    for samples in read_samples(path):
+    needed = predictor.needed | {target.label or "y" for target in network.targets.values()}
+    for samples in read_samples(path, needed):
         try:
             if repeated := [one.label for one in network.targets.values() if one.label in samples.repeated]:
                 raise InvalidSamples(f"there is more than one column named {repeated[0]!r}")

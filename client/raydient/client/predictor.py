@@ -59,6 +59,11 @@ class Predictor:
         """Names of the columns or arrays of the training data that form the inputs."""
         return [column for input_ in self.model.inputs for column in input_.columns]
 
+    @property
+    def needed(self) -> set[str]:
+        """Names of the columns or arrays of a file from which inputs are selected."""
+        return {"x", *self.features, *(input_.name for input_ in self.model.inputs)}
+
     def predict(self, inputs: Any, columns: Sequence[str] = ()) -> Prediction:
         """Predict the only output for samples of any form; see `Job.predict`."""
         if len(self.model.outputs) != 1:
@@ -99,8 +104,8 @@ class Predictor:
         """Yield the predictions of each output for the samples of a file, part by part in constant memory.
 
         Args:
-            path: of a CSV file with a header, or of an NPZ file, where `x` alone has the features in the order of
-                training.
+            path: of a CSV file with a header, of a Parquet or Arrow file, or of an NPZ file, where `x` alone has the
+                features in the order of training.
             notice: receives the names of columns that the network was not trained on, once; without it they are an
                 error.
 
@@ -109,7 +114,7 @@ class Predictor:
                 with the path.
             RequestRefused: the service refuses a value.
         """
-        for samples in read_samples(path):
+        for samples in read_samples(path, self.needed):
             try:
                 predictions = self.apply(self.of_file(samples, notice), samples.where)
             except InvalidSamples as error:

@@ -6,13 +6,14 @@ readers find the same values in a file.
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from .arrow_samples import SUFFIXES, read_tables
 from .columns import InvalidSamples
 
 PART_ROWS = 4096
@@ -27,9 +28,9 @@ class Samples:
     """Consecutive samples of a file.
 
     Attributes:
-        arrays: columns of a CSV file, cells as texts, or arrays of an NPZ file, by name. Columns without a name
-            are left out.
-        lines: of a CSV file the line on which each sample begins; of an NPZ file empty.
+        arrays: columns of a CSV file, cells as texts, or columns or arrays of another file, by name. Columns without
+            a name are left out.
+        lines: of a CSV file the line on which each sample begins; of other files empty.
         first: number of samples before these in the file.
         repeated: names of several columns, of which `arrays` has the first.
     """
@@ -45,21 +46,35 @@ class Samples:
         return f"row {number} (line {self.lines[row]})" if self.lines else f"row {number}"
 
 
-def read_samples(path: Path) -> Iterator[Samples]:
-    """Yield the samples of a CSV file with a header, `PART_ROWS` at a time, or all arrays of an NPZ file.
+def read_samples(path: Path, needed: Collection[str] | None = None) -> Iterator[Samples]:
+    """Yield the samples of a table, a CSV, Parquet or Arrow file, `PART_ROWS` at a time, or all arrays of an NPZ file.
 
     Columns that are not used may hold anything. There is at least one part, which is empty if the file has no rows.
 
+    Args:
+        path: of the file.
+        needed: columns of a Parquet or Arrow file to read, if it has them; None reads all.
+
     Raises:
         InvalidSamples: the file cannot be read. The message begins with its path.
+        MissingExtra: the file's format needs pyarrow, which is not installed.
     """
     match path.suffix.lower():
         case ".csv":
             yield from _read_csv(path)
         case ".npz":
             yield Samples(_archive(path), [])
+        case suffix if suffix in SUFFIXES:
+            yield from _read_arrow(path, needed)
         case _:
-            raise InvalidSamples(f"{path}: samples are read from .csv and .npz")
+            raise InvalidSamples(f"{path}: samples are read from .csv, .npz, {', '.join(SUFFIXES)}")
+
+
+def _read_arrow(path: Path, needed: Collection[str] | None) -> Iterator[Samples]:
+    before = 0
+    for table in read_tables(path, PART_ROWS, needed):
+        yield Samples(table, [], before, table.repeated)
+        before += table.rows
 
 
 def _read_csv(path: Path) -> Iterator[Samples]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_argument
-@click.argument("data", metavar="DATA.csv|DATA.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", metavar="DATA", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -52,8 +52,8 @@ def predict(
 
     Finds columns or arrays by their names in the training data; the file may also hold the label. Writes CSV: the most
     probable class first if there are classes, then the network's outputs, one per class. With several outputs each
-    column's name begins with that of its output. A predicted number has the name of its label. A CSV file is read and
-    its predictions are written part by part, so it may be larger than memory.
+    column's name begins with that of its output. A predicted number has the name of its label. A table (CSV, Parquet or
+    Arrow) is read and its predictions are written part by part, so it may be larger than memory.
     """
     if output is not None and output.suffix.lower() != ".csv":
         raise Failure(f"{output}: predictions are written as CSV: give a name that ends in .csv", WRONG_USAGE)

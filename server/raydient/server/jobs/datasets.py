@@ -15,7 +15,7 @@ from raydient.files import remove_leftovers, sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError
-from raydient.workers.data import FORMATS, find_format
+from raydient.workers.data import SUFFIXES, find_format
 
 from .database import Database
 from .directory import entries
@@ -152,7 +152,7 @@ class DatasetStore:
         with file.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
             status = os.fstat(opened.fileno())
-        if file.name not in {digest + format_.suffix for format_ in FORMATS}:
+        if file.name not in {digest + suffix for suffix in SUFFIXES}:
             raise DataLoss(f"its content has the SHA-256 {digest}", reason="CHECKSUM_MISMATCH")
         created = datetime.fromtimestamp(status.st_mtime, UTC)
         row = sa.insert(_datasets).values(dataset_row(Dataset(digest, name, status.st_size, created)))
@@ -221,8 +221,7 @@ def check_header(name: str, size_bytes: int, sha256: str) -> None:
         rule = "is not a file name of 1 to 255 bytes without folders"
         errors.append(FieldError("header.file_name", f"{name[:300]!r} {rule}"))
     elif find_format(name) is None:
-        suffixes = " or ".join(format_.suffix for format_ in FORMATS)
-        errors.append(FieldError("header.file_name", f"{name!r} does not end in {suffixes}"))
+        errors.append(FieldError("header.file_name", f"{name!r} ends in none of {', '.join(SUFFIXES)}"))
     if size_bytes < 1:
         errors.append(
             FieldError("header.size_bytes", "the file is empty" if size_bytes == 0 else f"{size_bytes} is negative")

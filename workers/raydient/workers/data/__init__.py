@@ -2,7 +2,7 @@
 
 from .checks import check_indices, check_labels, check_weights
 from .dataset import Dataset
-from .formats import FORMATS, Format, find_format
+from .formats import FORMATS, SUFFIXES, Format, find_format
 from .loading import load, look
 from .profile import InvalidData, Profile
 from .source import PARTS, MemorySource, PartName, Samples, Schema, Source, epoch_order
@@ -10,6 +10,7 @@ from .source import PARTS, MemorySource, PartName, Samples, Schema, Source, epoc
 __all__ = [
     "FORMATS",
     "PARTS",
+    "SUFFIXES",
     "Dataset",
     "Format",
     "InvalidData",

@@ -1,22 +1,19 @@
-"""Reads the header of a CSV file and selects the columns that a job uses."""
+"""Reads the header of a CSV file."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from raydient.spec.dataset import Dataset as DatasetSpec
-from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.layers import INPUT
 from raydient.spec.values import is_number, quoted
 
-from .raw import SHOWN_ERRORS, label_path, missing, unreadable
+from .raw import unreadable
+from .table_columns import MAXIMUM_COLUMNS
 
 ROW_BYTES = 16 * 2**20
 """Maximum length of a row, in characters."""
-
-MAXIMUM_COLUMNS = 2**18
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -33,45 +30,6 @@ class Header:
 
     names: Sequence[str]
     start: int
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column that a job uses.
-
-    Attributes:
-        place: index in the file, from 0.
-        name: name in the header.
-        path: path in the specification.
-        is_text: read as text, as labels and categories are; all others are read as numbers.
-        is_optional: a number that may be missing.
-    """
-
-    place: int
-    name: str
-    path: str
-    is_text: bool
-    is_optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of a table that a job uses.
-
-    Attributes:
-        inputs: columns of each input, by its name.
-        labels: columns of each label, by its name; includes the weight of samples.
-    """
-
-    inputs: Mapping[str, Sequence[Column]]
-    labels: Mapping[str, Sequence[Column]]
-
-    @property
-    def all(self) -> list[Column]:
-        """Every column once, in the order of the file."""
-        several = (*self.inputs.values(), *self.labels.values())
-        columns = {column.place: column for columns in several for column in columns}
-        return [columns[place] for place in sorted(columns)]
 
 
 class Lines:
@@ -135,86 +93,9 @@ def _refuse_other_separators(name: str) -> None:
             raise unreadable(text)
 
 
-def find_columns(header: Header, spec: DatasetSpec) -> Columns:
-    """Find the columns that the specification names. If it names no features, all but label and weight are features.
-
-    Raises:
-        InvalidSpec: a name is missing, or occurs more than once.
-    """
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(header.names):
-        places.setdefault(name, []).append(place)
-    beside = {label: _label_paths(spec, label, names) for label, names in spec.read_beside.items()}
-    labels = [one for several in beside.values() for one in several]
-    inputs = _named_inputs(spec) or {INPUT: _other_columns(header, {name for _, name in labels})}
-    wanted = [*labels, *(one for names in inputs.values() for one in names)]
-    if any(name not in places for _, name in labels) and all(map(is_number, header.names)):
+def refuse_numbers(header: Header, spec: DatasetSpec) -> None:
+    """Raise InvalidSpec if the first line is a row of numbers instead of the names of columns."""
+    labels = {name for several in spec.read_beside.values() for name in several}
+    if not labels <= set(header.names) and all(map(is_number, header.names)):
         start = ", ".join(header.names[:3])
         raise unreadable(f"has no header: its first line has only numbers ({start}, ...)")
-    absent = [(path, name) for path, name in wanted if name not in places]
-    absent += [(f"dataset.columns.{name}", name) for name in spec.columns if name not in places]
-    errors = missing(absent, "a column of the file", header.names)
-    errors += _ambiguous({name: path for path, name in wanted if len(places.get(name, ())) > 1}, places)
-    if not spec.inputs and not spec.features:
-        errors += _nameless(header)
-        if not inputs[INPUT]:
-            errors.append(FieldError("dataset.features", "the file has no column besides the label"))
-    if errors:
-        raise InvalidSpec(errors)
-    as_text = {column for input_ in spec.inputs.values() if input_.categories for column in input_.columns}
-    as_text |= {name for _, name in labels}
-
-    def column(path: str, name: str) -> Column:
-        is_text = name in as_text
-        return Column(places[name][0], name, path, is_text, not is_text and spec.imputes(name) is not None)
-
-    return Columns(
-        {name: [column(*one) for one in names] for name, names in inputs.items()},
-        {label: [column(*one) for one in several] for label, several in beside.items()},
-    )
-
-
-def _label_paths(spec: DatasetSpec, label: str, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return path and name of each column of a label."""
-    path = label_path(spec, label)
-    is_list = path == "dataset.label_columns"
-    return [(f"{path}[{i}]" if is_list else path, name) for i, name in enumerate(names)]
-
-
-def _named_inputs(spec: DatasetSpec) -> dict[str, list[tuple[str, str]]]:
-    """Return path and name of each column that the specification lists, by input."""
-    if spec.inputs:
-        return {
-            name: [(f"dataset.inputs.{name}.columns[{i}]", column) for i, column in enumerate(input_.columns)]
-            for name, input_ in spec.inputs.items()
-        }
-    features = [(f"dataset.features[{i}]", name) for i, name in enumerate(spec.features)]
-    return {INPUT: features} if features else {}
-
-
-def _other_columns(header: Header, labels: set[str]) -> list[tuple[str, str]]:
-    return [("dataset.features", name) for name in header.names if name.strip() and name not in labels]
-
-
-def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) -> list[FieldError]:
-    """Return the errors of names that a job uses and that more than one column has."""
-    errors = []
-    for name, path in list(paths.items())[:SHOWN_ERRORS]:
-        where = ", ".join(str(place + 1) for place in places[name][:SHOWN_ERRORS])
-        text = f"the file has more than one column named {quoted(name)}, the columns {where}: rename all but one"
-        errors.append(FieldError(path, text))
-    if len(paths) > SHOWN_ERRORS:
-        errors.append(FieldError(errors[-1].path, f"{len(paths) - SHOWN_ERRORS} more names occur more than once"))
-    return errors
-
-
-def _nameless(header: Header) -> list[FieldError]:
-    """Return the error of columns without a name, if every column is a feature."""
-    places = [place for place, name in enumerate(header.names) if not name.strip()]
-    if not places:
-        return []
-    where = ", ".join(str(place + 1) for place in places[:SHOWN_ERRORS])
-    text = f"the file has no name for column {where}: name the columns to use in `dataset.features`"
-    if places == [0]:
-        text += ", or omit the row numbers, as pandas does with `to_csv(..., index=False)`"
-    return [FieldError("dataset.features", text)]

@@ -23,13 +23,13 @@ class Format:
 
     Attributes:
         name: the format's value in the API's `DatasetFormat`, without the prefix.
-        suffix: suffix of the files' names, in lower case.
+        suffixes: suffixes of the files' names, in lower case.
         module: module of this package whose function `read` is the `Reader`.
         is_table: samples are rows of named columns, so an input has as many values as it names columns.
     """
 
     name: str
-    suffix: str
+    suffixes: tuple[str, ...]
     module: str
     is_table: bool
 
@@ -41,16 +41,18 @@ class Format:
 
 
 FORMATS = (
-    Format("CSV", ".csv", "csv_file", is_table=True),
-    Format("NPZ", ".npz", "npz_file", is_table=False),
+    Format("CSV", (".csv",), "csv_file", is_table=True),
+    Format("NPZ", (".npz",), "npz_file", is_table=False),
+    Format("PARQUET", (".parquet",), "parquet_file", is_table=True),
+    Format("ARROW", (".arrow", ".feather"), "feather_file", is_table=True),
 )
-SUFFIXES = tuple(format_.suffix for format_ in FORMATS)
+SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 
 
 def find_format(name: str | PurePath) -> Format | None:
     """Return the format of a file by the suffix of its name, in upper or lower case; None if there is none."""
     suffix = PurePath(name).suffix.lower()
-    return next((format_ for format_ in FORMATS if format_.suffix == suffix), None)
+    return next((format_ for format_ in FORMATS if suffix in format_.suffixes), None)
 
 
 def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> RawData:
@@ -66,8 +68,7 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> Raw
     """
     format_ = find_format(path)
     if format_ is None:
-        suffixes = " and ".join(SUFFIXES)
-        raise _invalid(f"the file's suffix is {quoted(path.suffix)}; the supported formats are {suffixes}")
+        raise _invalid(f"the file's suffix is {quoted(path.suffix)}; those of data files are {', '.join(SUFFIXES)}")
     if not path.exists():
         raise _invalid("there is no such file")
     if not path.is_file():

@@ -1,0 +1,140 @@
+"""Reads Parquet and Arrow files through one interface, with the same result as a CSV file of the same table."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+import pyarrow as pa
+
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.printable import printable
+from raydient.spec.values import quoted
+
+from .arrow_values import converted, is_readable, plain
+from .faults import Fault, fault_errors, find_fault
+from .raw import SHOWN_ERRORS, RawData, unreadable
+from .table import BadValueError, Table, raw_data
+from .table_columns import MAXIMUM_COLUMNS, Column, Columns, find_columns
+
+
+class Source(Protocol):
+    """An open file."""
+
+    schema: pa.Schema
+
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows with at least these columns, whose names are unique.
+
+        Raises:
+            InvalidSpec: they take too much memory.
+        """
+
+
+def read_source(source: Source, spec: DatasetSpec, as_written: Collection[str]) -> RawData:
+    """Read the samples of a file.
+
+    Args:
+        source: the file.
+        spec: which columns to read; all others may hold anything.
+        as_written: names of labels to return as texts, even if they are numbers.
+
+    Raises:
+        InvalidSpec: the file has no rows, a column is missing or has another type than numbers, booleans and texts.
+    """
+    if len(source.schema.names) > MAXIMUM_COLUMNS:
+        raise unreadable(f"has {len(source.schema.names)} columns, more than the {MAXIMUM_COLUMNS} that are read")
+    columns = find_columns(source.schema.names, spec)
+    _check_types(source.schema, columns.all)
+    table = Table(columns)
+    try:
+        for values in _blocks(source, columns):
+            table.add([converted(column, one) for column, one in zip(columns.all, values, strict=True)])
+    except (pa.ArrowInvalid, BadValueError) as error:
+        return _diagnosed(source, columns, as_written, str(error))
+    if not table.rows:
+        raise unreadable("has no rows")
+    return table.result(as_written)
+
+
+def _check_types(schema: pa.Schema, used: list[Column]) -> None:
+    bad = [(column, type_) for column in used if not is_readable(type_ := schema.field(column.place).type)]
+    mend = "convert it to one of these, or name the columns to use in `dataset.features`"
+    errors = [
+        FieldError(
+            column.path,
+            f"column {quoted(column.name)} has the type {printable(str(type_))[:100]}, "
+            f"but only numbers, booleans and texts are read: {mend}",
+        )
+        for column, type_ in bad[:SHOWN_ERRORS]
+    ]
+    if more := len(bad) - len(errors):
+        errors.append(FieldError(errors[-1].path, f"{more} more columns have types that are not read"))
+    if errors:
+        raise InvalidSpec(errors)
+
+
+def _blocks(source: Source, columns: Columns) -> Iterator[list[pa.Array]]:
+    """Yield the values of the used columns, as `plain` returns them."""
+    names = [column.name for column in columns.all]
+    for batch in source.batches(names):
+        if batch.num_rows:
+            yield [plain(batch.column(name)) for name in names]
+
+
+def _diagnosed(source: Source, columns: Columns, as_written: Collection[str], reason: str) -> RawData:
+    """Read the file again to find the first bad value of each column, and the labels without any."""
+    used = columns.all
+    faults: dict[int, Fault] = {}
+    shown: dict[int, str] = {}
+    beside = {column.place for several in columns.labels.values() for column in several}
+    good: dict[int, list[pa.Array]] = {place: [] for place in beside}
+    rows = 0
+    for values in _blocks(source, columns):
+        for column, one in zip(used, values, strict=True):
+            place = column.place
+            if (fault := find_fault(column, one)) is not None:
+                if (first := faults.get(place)) is not None:
+                    faults[place] = replace(first, count=first.count + fault.count)
+                    continue
+                faults[place] = replace(fault, row=rows + fault.row)
+                shown[place] = _shown(one[fault.row])
+            elif place in beside and place not in faults:
+                good[place].append(converted(column, one))
+        rows += len(values[0])
+    if not faults:
+        raise unreadable(f"cannot be read: {printable(reason)[:200]}")
+    labels = {
+        name: [pa.concat_arrays(good[column.place]) for column in several]
+        for name, several in columns.labels.items()
+        if faults.keys().isdisjoint(column.place for column in several)
+    }
+    errors = fault_errors(
+        [faults[place] for place in sorted(faults)], lambda fault: (shown[fault.column.place], f"row {fault.row + 1}")
+    )
+    return raw_data(columns, labels, rows, as_written, errors=errors)
+
+
+def _shown(value: pa.Scalar) -> str:
+    """Return a value as text, empty if there is none."""
+    plain_value = value.as_py()
+    if isinstance(plain_value, bytes):
+        return plain_value.decode(errors="surrogateescape")
+    return "" if plain_value is None else str(plain_value)
+
+
+@contextmanager
+def refusing_damage(kind: str) -> Iterator[None]:
+    """Translate the exceptions of Arrow on invalid bytes to an error of the file, which is not `kind`."""
+    try:
+        yield
+    except InvalidSpec:
+        raise
+    except MemoryError as error:
+        raise unreadable("takes more memory than there is") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        text = printable(str(error))[:200] or type(error).__name__
+        raise unreadable(f"is not {kind} that can be read: {text}") from error

@@ -1,0 +1,150 @@
+"""The bad values of a table's columns: their kinds, and the sentences about them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from raydient.spec.errors import FieldError
+from raydient.spec.values import is_missing, number_hint, number_of, quoted
+
+from .raw import SHOWN_ERRORS
+from .table_columns import Column
+
+CELL_BYTES = 4096
+"""Maximum bytes of a label or category."""
+
+IMPUTE = "`impute: median` fills such values, in dataset.columns for {}, in dataset for all"
+"""Remedy for missing numbers in a column."""
+
+_FINE, _MISSING, _NOT_UTF8, _NO_NUMBER, _NOT_FINITE, _TOO_LONG = range(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A column's first bad value.
+
+    Attributes:
+        column: the column.
+        row: index of the row, from 0.
+        kind: why the value is bad.
+        count: number of bad values in the column.
+    """
+
+    column: Column
+    row: int
+    kind: int
+    count: int
+
+
+def find_fault(column: Column, values: pa.Array) -> Fault | None:
+    """Find the first bad value of a column.
+
+    Args:
+        column: the column.
+        values: texts as large binary, null where a value is missing; or numbers or booleans in their own type.
+    """
+    if not pa.types.is_large_binary(values.type):
+        kinds = _kinds_of_typed(values, infinity=_FINE if column.is_text else _NOT_FINITE)
+        missing = kinds == _MISSING
+    else:
+        kinds = _kinds_of_text(values) if column.is_text else _kinds_of_numbers(values)
+        missing = _are_missing(values) if column.is_optional else np.zeros(0, np.bool_)
+    if column.is_optional:
+        kinds = np.where(missing, _FINE, kinds)
+    bad = np.flatnonzero(kinds)
+    return Fault(column, int(bad[0]), int(kinds[bad[0]]), len(bad)) if len(bad) else None
+
+
+def fault_errors(faults: Sequence[Fault], show: Callable[[Fault], tuple[str, str]]) -> list[FieldError]:
+    """Return one error for each of the first SHOWN_ERRORS columns with faults, and one for all others.
+
+    Args:
+        faults: one for each column, at least one.
+        show: returns the value as text, empty if there is none, and the place in the file.
+    """
+    reported = faults[:SHOWN_ERRORS]
+    errors = []
+    for fault in reported:
+        text, where = show(fault)
+        more = f" ({fault.count} such rows)" if fault.count > 1 else ""
+        message = f"column {quoted(fault.column.name)}: {_sentence(fault, text, where, more)}"
+        errors.append(FieldError(fault.column.path, message))
+    if more_columns := len(faults) - len(reported):
+        errors.append(FieldError(reported[-1].column.path, f"{more_columns} more columns have bad values"))
+    return errors
+
+
+def _kinds_of_typed(values: pa.Array, infinity: int) -> NDArray[np.int8]:
+    kinds = np.zeros(len(values), np.int8)
+    if pa.types.is_floating(values.type):
+        numbers = values.to_numpy(zero_copy_only=False)
+        kinds[np.isinf(numbers)] = infinity
+        kinds[np.isnan(numbers)] = _MISSING
+    kinds[values.is_null().to_numpy(zero_copy_only=False)] = _MISSING
+    return kinds
+
+
+def _kinds_of_text(values: pa.LargeBinaryArray) -> NDArray[np.int8]:
+    kinds = np.zeros(len(values), np.int8)
+    for row, value in enumerate(values.to_pylist()):
+        if value is None or not value.strip():
+            kinds[row] = _MISSING
+        elif len(value.strip()) > CELL_BYTES:
+            kinds[row] = _TOO_LONG
+        elif not _is_utf8(value):
+            kinds[row] = _NOT_UTF8
+    return kinds
+
+
+def _are_missing(values: pa.LargeBinaryArray) -> NDArray[np.bool_]:
+    """True for each value that stands for a missing number."""
+    return np.array([value is None or is_missing(value.decode("latin-1")) for value in values.to_pylist()], np.bool_)
+
+
+def _kinds_of_numbers(values: pa.LargeBinaryArray) -> NDArray[np.int8]:
+    try:
+        numbers = pc.cast(pc.ascii_trim_whitespace(values.cast(pa.large_string())), pa.float64())
+    except pa.ArrowInvalid:
+        return np.array([_kind_of_number(value) for value in values.to_pylist()], np.int8)
+    kinds = np.where(np.isfinite(numbers.to_numpy(zero_copy_only=False)), _FINE, _NOT_FINITE)
+    kinds[values.is_null().to_numpy(zero_copy_only=False)] = _MISSING
+    return kinds.astype(np.int8)
+
+
+def _kind_of_number(value: bytes | None) -> int:
+    if value is None or not value.strip():
+        return _MISSING
+    if not _is_utf8(value):
+        return _NOT_UTF8
+    if (number := number_of(value.decode())) is None:
+        return _NO_NUMBER
+    return _FINE if isfinite(number) else _NOT_FINITE
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _sentence(fault: Fault, text: str, where: str, more: str) -> str:
+    value = quoted(text)
+    mend = "" if fault.column.is_text else f"; {IMPUTE.format(quoted(fault.column.name))}"
+    if fault.kind == _MISSING and not text.strip():
+        return f"{where} has no value{more}{mend}"
+    quotes = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
+    problem = {
+        _MISSING: f"stands for a missing value{more}{quotes}{mend}",
+        _NOT_UTF8: f"is not UTF-8 text{more}: save the file with that encoding",
+        _NO_NUMBER: f"is not a number{more}{number_hint(text)}",
+        _NOT_FINITE: f"is not finite{more}",
+        _TOO_LONG: f"is longer than {CELL_BYTES} bytes{more}",
+    }
+    return f"{value} in {where} {problem[fault.kind]}"

@@ -1,0 +1,48 @@
+"""Reads Parquet files. What a file declares is compared with the memory before anything is unpacked."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raydient.spec.dataset import Dataset as DatasetSpec
+
+from .arrow_file import read_source, refusing_damage
+from .arrow_values import is_text
+from .limits import Budget
+from .raw import RawData
+
+BATCH_ROWS = 16_384
+"""Rows read at a time: texts of 4096 bytes take 64 MiB."""
+BUFFER_BYTES = 2**20
+
+
+def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+    """Read the samples of a Parquet file; see `read_source`."""
+    with path.open("rb"), refusing_damage("a Parquet file"):
+        return read_source(_Parquet(path), spec, as_written)
+
+
+class _Parquet:
+    """A `Source` of a Parquet file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with pq.ParquetFile(path) as file:
+            self.schema: pa.Schema = file.schema_arrow
+
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """See `Source`. Each different text of a page is unpacked once."""
+        texts = [name for name in names if is_text(self.schema.field(name).type)]
+        with pq.ParquetFile(
+            self._path,
+            read_dictionary=texts,
+            buffer_size=BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+        ) as file:
+            rows = file.metadata.num_rows
+            budget = Budget()
+            budget.spend(8 * rows * len(names), values=rows * len(names), texts=rows * len(texts))
+            yield from file.iter_batches(BATCH_ROWS, columns=names, use_threads=False)

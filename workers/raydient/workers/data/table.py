@@ -1,0 +1,173 @@
+"""Collects the columns of a table that a job uses, block by block, for any format whose samples are rows."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from raydient.spec.errors import FieldError
+from raydient.spec.values import category_text
+from raydient.workers.network.losses import Labels
+
+from .faults import CELL_BYTES
+from .raw import RawData, RawInput
+from .table_columns import Column, Columns
+
+
+class BadValueError(Exception):
+    """A value that is missing, not finite or too long."""
+
+
+class Table:
+    """The columns that a job uses.
+
+    Args:
+        columns: the columns.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self.rows = 0
+        self._columns = columns
+        self._used = columns.all
+        self._places = {column.place: i for i, column in enumerate(self._used)}
+        self._blocks: dict[str, list[NDArray[Any]]] = {name: [] for name in columns.inputs}
+        self._labels: dict[str, list[list[pa.Array]]] = {
+            name: [[] for _ in several] for name, several in columns.labels.items()
+        }
+
+    def add(self, values: Sequence[pa.Array]) -> None:
+        """Add the next rows.
+
+        Args:
+            values: of each used column, in the order of the file: float64 with null or NaN where a number is missing.
+                Where the column is text: large strings, or numbers and booleans in their own type.
+
+        Raises:
+            BadValueError: a value is missing where it may not be, is not finite, or is too long.
+        """
+        for column, one in zip(self._used, values, strict=True):
+            if column.is_text:
+                _check_texts(one)
+        for name, columns in self._columns.inputs.items():
+            self._blocks[name].append(self._block(values, columns))
+        for name, several in self._columns.labels.items():
+            for column, chunks in zip(several, self._labels[name], strict=True):
+                chunks.append(values[self._places[column.place]])
+        self.rows += len(values[0])
+
+    def _block(self, values: Sequence[pa.Array], columns: Sequence[Column]) -> NDArray[Any]:
+        """Columns side by side, (rows, columns), float64, NaN where a value is missing, or texts."""
+        dtype = object if columns[0].is_text else np.float64
+        block = np.empty((len(values[0]), len(columns)), dtype)
+        for i, column in enumerate(columns):
+            one = values[self._places[column.place]]
+            block[:, i] = texts_of(one) if column.is_text else one.to_numpy(zero_copy_only=False)
+        if dtype is np.float64:
+            bad = ~np.isfinite(block)
+            if bad.any() and (bad & ~(np.isnan(block) & [column.is_optional for column in columns])).any():
+                raise BadValueError
+        return block
+
+    def result(self, as_written: Collection[str]) -> RawData:
+        """Return the data; labels in `as_written` as texts too. Call it only once, because it releases the blocks."""
+        inputs = {
+            name: RawInput(_joined(self._blocks[name]), tuple(column.name for column in columns), is_table=True)
+            for name, columns in self._columns.inputs.items()
+        }
+        labels = {name: [pa.concat_arrays(chunks) for chunks in several] for name, several in self._labels.items()}
+        return raw_data(self._columns, labels, self.rows, as_written, inputs=inputs)
+
+
+def raw_data(
+    columns: Columns,
+    labels: Mapping[str, Sequence[pa.Array]],
+    rows: int,
+    as_written: Collection[str],
+    *,
+    inputs: Mapping[str, RawInput] | None = None,
+    errors: Sequence[FieldError] = (),
+) -> RawData:
+    """Return the data of a table.
+
+    Args:
+        columns: the columns that the job uses.
+        labels: the columns of the labels without errors, by name, in the types of `Table.add`.
+        rows: number of rows.
+        as_written: names of labels to return as texts too.
+        inputs: by name; None if the values have errors.
+        errors: errors of the values.
+    """
+    return RawData(
+        inputs,
+        {name: _labels(several) for name, several in labels.items()},
+        {name: _side_by_side(several).ravel().tolist() for name, several in labels.items() if name in as_written},
+        tuple(errors),
+        rows,
+        {name: (len(used),) for name, used in columns.inputs.items()},
+    )
+
+
+def texts_of(values: pa.Array) -> list[str]:
+    """Return the texts of categories, which may be numbers."""
+    texts: list[Any] = values.to_pylist()
+    return texts if pa.types.is_large_string(values.type) else [category_text(value) for value in texts]
+
+
+def _check_texts(values: pa.Array) -> None:
+    """Raise BadValueError if a text or number is missing, or a text is blank or too long."""
+    if values.null_count:
+        raise BadValueError
+    if pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py():
+        raise BadValueError
+    if len(values) and pa.types.is_large_string(values.type):
+        lengths = pc.min_max(pc.binary_length(pc.ascii_trim_whitespace(values))).as_py()
+        if not lengths["min"] or lengths["max"] > CELL_BYTES:
+            raise BadValueError
+
+
+def _joined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
+    """Concatenate the blocks along the rows; each block is released after it is copied."""
+    whole = np.empty((sum(map(len, blocks)), *blocks[0].shape[1:]), blocks[0].dtype)
+    stop = len(whole)
+    while blocks:
+        block = blocks.pop()
+        whole[stop - len(block) : stop] = block
+        stop -= len(block)
+    return whole
+
+
+def _labels(columns: Sequence[pa.Array]) -> Labels:
+    """Convert labels to numbers if each of them is a number; else return the texts. Several columns are an array."""
+    try:
+        numbers = [_numbers(values).to_numpy(zero_copy_only=False) for values in columns]
+    except pa.ArrowInvalid:
+        numbers = []
+    if not numbers or any(np.isnan(column).any() for column in numbers):
+        texts = _side_by_side(columns)
+        return texts if len(columns) > 1 else texts[:, 0].tolist()
+    return np.asarray(numbers[0] if len(columns) == 1 else np.stack(numbers, axis=1), np.float64)
+
+
+def _numbers(values: pa.Array) -> pa.DoubleArray:
+    """Convert labels to float64. Raises ArrowInvalid if one is not a number."""
+    if pa.types.is_large_string(values.type):
+        return pc.cast(pc.ascii_trim_whitespace(values), pa.float64())
+    return to_float64(values)
+
+
+def to_float64(values: pa.Array) -> pa.DoubleArray:
+    """Convert numbers or booleans to float64; integers above 2^53 are rounded."""
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    return values.cast(pa.float64(), safe=False)
+
+
+def _side_by_side(columns: Sequence[pa.Array]) -> NDArray[np.object_]:
+    """Return texts as an array of Python objects, (rows, columns)."""
+    texts = np.empty((len(columns[0]), len(columns)), object)
+    for i, column in enumerate(columns):
+        texts[:, i] = texts_of(column)
+    return texts
