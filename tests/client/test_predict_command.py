@@ -184,7 +184,7 @@ def test_unused_columns_and_arrays_may_hold_anything(run, service, job, tmp_path
         ("data.csv", b"\xff\xfe", "data.csv: not UTF-8 text: save it with that encoding"),
         ("data.csv", b"a;b\n1;2\n", "data.csv: one column, 'a;b': its values seem to be separated by semicolons"),
         ("data.npz", b"nothing", "data.npz: not an NPZ file"),
-        ("data.txt", b"1", ".csv and .npz"),
+        ("data.txt", b"1", "read from .csv, .npz, .parquet, "),
     ],
 )
 def test_unusable_files_are_refused(run, service, job, tmp_path: Path, name: str, content: bytes, words: str) -> None:
