@@ -33,7 +33,7 @@ class GlobalNorm:
     limit: float
 
     def __call__(self, squares: Squares) -> Sequence[float]:
-        return [self.limit / max(sqrt(float(np.sum(squares))), self.limit)] * len(squares)
+        return [self.limit / max(sqrt(float(squares.sum())), self.limit)] * len(squares)
 
 
 _SCALES: Mapping[str, Callable[[float], Scale]] = {"layer_norm": LayerNorm, "global_norm": GlobalNorm}

@@ -111,8 +111,8 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
         if kind is Show:
             return Show(round_, bool(header.first))
         rows = np.frombuffer(frame.payload, CONTRIBUTION)
-        (batch,) = np.unique(rows["round"]).tolist()
-        leaves = schedule.round(batch).leaves
+        (batch,) = set(rows["round"].tolist())
+        leaves = (round_ if batch == round_.number else schedule.round(batch)).leaves
     except (IndexError, ValueError) as error:
         raise ProtocolError(f"a request that cannot be read: {error}") from None
     contributions: Mapping[Node, tuple[int, int, int]] = {

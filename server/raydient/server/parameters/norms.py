@@ -87,4 +87,5 @@ class ParameterSquares:
 
     def of(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the squared norm of the gradient by each parameter; `squares` has those of all pieces in order."""
-        return np.array([np.sum(squares[where]) for where in self._pieces])
+        # `np.sum` has the same bits and takes three times as long for so few values; all servers wait for this.
+        return np.array([np.add.reduce(squares[where]) for where in self._pieces])

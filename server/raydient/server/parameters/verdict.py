@@ -149,7 +149,7 @@ class Verdict:
         factors = [1.0] * len(by_parameter) if self._rule.scale is None else self._rule.scale(by_parameter)
         names = (parameter.name for parameter in self._layers.layout.parameters)
         self._factors = {name: factor for name, factor in zip(names, factors, strict=True) if factor != 1}
-        self._norms = float(np.sum(by_parameter)), float(np.sum(np.square(factors) * by_parameter))
+        self._norms = float(by_parameter.sum()), float((np.square(factors) * by_parameter).sum())
 
     def _scaled(self, round_: Round) -> Request:
         """Return the request that follows `Reduce` and its verdict."""
