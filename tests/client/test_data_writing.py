@@ -63,6 +63,24 @@ def test_missing_values_booleans_and_dates(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "dialect", [{"decimal": ","}, {"delimiter": ";", "decimal": ",", "encoding": "utf-16"}, {"encoding": "latin-1"}]
+)
+def test_a_table_is_written_in_the_dialect_that_its_job_reads(tmp_path: Path, dialect: dict[str, str]) -> None:
+    table = {"größe": [1.5, None, 1e-300], "code": ["1.5", "2,5", "a,b"], "y": [0.25, 1, 2]}
+    inputs = {"n": ["größe"], "c": {"columns": ["code"], "categories": True}}
+    dataset = of(inputs=inputs, impute="mean", csv=dialect)
+    raw = csv_file.read(write_data(table, dataset, tmp_path), dataset)
+    assert np.array_equal(raw.inputs["n"].values[:, 0], [1.5, np.nan, 1e-300], equal_nan=True)
+    assert raw.inputs["c"].values[:, 0].tolist() == table["code"]
+    assert raw.labels["label"].tolist() == table["y"]
+
+
+def test_a_name_that_the_encoding_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSamples, match="a name of the columns is not latin-1"):
+        write_data({"\u4e2d": [1.0], "y": [0]}, of(csv={"encoding": "latin-1"}), tmp_path)
+
+
 NUMBERS = st.one_of(
     st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5).map(np.array),
     st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=5).map(

@@ -1,5 +1,6 @@
 """`raydient predict`: files as training reads them, output under the names of labels and classes."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -181,10 +182,10 @@ def test_unused_columns_and_arrays_may_hold_anything(run, service, job, tmp_path
         ("data.csv", b'a,b\n\n"1","2"\n3,x\n', "data.csv: b, row 2 (line 4): 'x' is not a number"),
         ("data.csv", b"a,b\n1,\n", "data.csv: b, row 1 (line 2): there is no value"),
         ("data.csv", b"a,b\n1,inf\n", "data.csv: b, row 1 (line 2): inf is not a finite number"),
-        ("data.csv", b"\xff\xfe", "data.csv: not UTF-8 text: save it with that encoding"),
-        ("data.csv", b"a;b\n1;2\n", "data.csv: one column, 'a;b': its values seem to be separated by semicolons"),
+        ("data.csv", b"\xff\xfe", "data.csv: not UTF-8 text: save it with that encoding, or name its own"),
+        ("data.csv", b'"a;b"\n1\n', "missing: a, b; unknown: a;b"),
         ("data.npz", b"nothing", "data.npz: not an NPZ file"),
-        ("data.txt", b"1", "read from .csv, .npz, .parquet, "),
+        ("data.txt", b"1", "read from .csv, .csv.gz, .npz, .parquet, "),
     ],
 )
 def test_unusable_files_are_refused(run, service, job, tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -270,6 +271,35 @@ def test_a_model_file_predicts_without_a_service(
     assert json.loads(run("predict", model, data, "-o", out, "--json").stdout) == {"path": str(out), "rows": 2}
     assert json.loads(run("predict", model, data, "--json").stdout)["classes"] == ["yes", "no"]
     assert not service.calls
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "name"),
+    [
+        ("b;kind;a\n1,5;größer;2\n-4;no;,5\n".encode("latin-1"), ("--decimal", ",", "--encoding", "latin-1"), "d.csv"),
+        ("b|kind|a\n1.5|größer|2\n-4|no|.5\n".encode("utf-16"), ("--delimiter", "|", "--encoding", "utf-16"), "d.csv"),
+        (gzip.compress(b"b\tkind\ta\n1.5\tno\t2\n-4\tno\t.5\n"), (), "d.csv.gz"),
+    ],
+)
+def test_a_file_may_be_of_another_dialect(run, model: Path, tmp_path: Path, content: bytes, options, name: str) -> None:
+    plain, other = tmp_path / "data.csv", tmp_path / name
+    plain.write_text("b,kind,a\n1.5,no,2\n-4,no,.5\n")
+    other.write_bytes(content)
+    assert run("predict", model, other, *options).stdout == run("predict", model, plain).stdout
+
+
+def test_a_file_of_another_dialect_than_the_named_one_is_refused(run, model: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    for content, options, words in (
+        (b"b;a\n1.500;2\n", ("--decimal", ","), "b, row 1 (line 2): '1,500' is not a number"),
+        (b"b,a\n1,2\n", ("--delimiter", ";"), "separated by ',' instead of ';'"),
+        (b"b,a\n1", ("--encoding", "utf-16"), "not utf-16 text"),
+    ):
+        data.write_bytes(content)
+        done = run("predict", model, data, *options)
+        assert (done.exit_code, words in done.stderr) == (2, True)
+    (tmp_path / "data.csv.gz").write_bytes(gzip.compress(b"b,a\n1,2\n")[:-4])
+    assert "not a compressed file that is whole" in run("predict", model, tmp_path / "data.csv.gz").stderr
 
 
 def test_predictions_are_written_whole_or_not_at_all(run, model: Path, tmp_path: Path, monkeypatch) -> None:

@@ -104,12 +104,7 @@ def test_numbers_are_read_as_most_programs_read_them(load_file, errors_of):
         ),
         (b"a,,y\n1,2,0\n", "dataset.features", ["no name for column 2: name the columns to use in `dataset.features`"]),
         (b",a,y\n0,2,0\n", "dataset.features", ["no name for column 1", "pandas", "index=False"]),
-        (
-            b"a;y\n1;0\n",
-            "dataset.uri",
-            ["one column, 'a;y'", "separated by semicolons instead of commas"],
-        ),
-        (b"a\ty\n1\t0\n", "dataset.uri", ["one column, 'a\\ty'", "separated by tabs"]),
+        (b'"a;y"\n1;0\n', "dataset.label", ["'y' is not a column of the file", "there are: a;y"]),
         (b"a,b,y\n1,2,0\n1,0\n", "dataset.uri", ["3 columns in its header", "2 in row 2 (line 3)"]),
         (b"a,y\n\xff,0\n", "dataset.features", ["column 'a'", "row 1 (line 2) is not UTF-8 text"]),
         (b"a,y\n1,\xff\n", "dataset.label", ["column 'y'", "row 1 (line 2) is not UTF-8 text"]),

@@ -25,6 +25,7 @@ def test_public_names():
         "check_weights",
         "epoch_order",
         "find_format",
+        "find_suffix",
         "load",
         "look",
     ]

@@ -14,7 +14,15 @@ def test_every_format_has_its_value_in_the_api():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("a.csv", "CSV"), (PurePath("/x.y/A.NPZ"), "NPZ"), ("a.csv.gz", None), ("csv", None)]
+    ("name", "expected"),
+    [
+        ("a.csv", "CSV"),
+        (PurePath("/x.y/A.NPZ"), "NPZ"),
+        ("a.CSV.gz", "CSV"),
+        ("a.gz", None),
+        (".csv.gz", None),
+        ("csv", None),
+    ],
 )
 def test_the_suffix_selects_the_format(name, expected):
     format_ = find_format(name)

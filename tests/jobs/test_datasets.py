@@ -185,6 +185,15 @@ def test_the_profile_of_a_dataset_is_deleted_with_it(datasets, folder):
     assert list(folder.iterdir()) == []
 
 
+def test_a_compressed_file_keeps_both_suffixes(datasets, folder):
+    stored = upload(datasets, name="digits.CSV.gz")
+    assert datasets.path(stored.id) == folder / f"{stored.id}.csv.gz"
+    profiles_file(datasets.path(stored.id)).write_text("{}")
+    assert datasets.unknown_files() == []
+    datasets.delete(stored.id)
+    assert list(folder.iterdir()) == []
+
+
 def test_files_that_the_database_does_not_know_are_left_alone(database, datasets, folder):
     known = upload(datasets)
     unknown = [folder / f"{'0' * 64}.csv", folder / "notes.txt"]

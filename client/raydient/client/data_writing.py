@@ -3,12 +3,14 @@
 import csv
 import os
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from math import isnan
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from raydient.spec.csv_text import PLAIN, UTF8, Dialect
 
 from .columns import MISSING_TYPES, InvalidSamples, check_lengths, is_series, named_columns, own_type, row_number
 
@@ -32,7 +34,7 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
 
     Args:
         data: the data, or the path of a data file.
-        dataset: names the arrays of a pair, and the columns of categories.
+        dataset: names the arrays of a pair and the columns of categories, and the dialect of CSV files.
         folder: an existing folder.
 
     Raises:
@@ -51,7 +53,7 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
     columns = {name: _array(values) for name, values in table.items()}
     if any(array.ndim > 1 for array in columns.values()):
         return _write_arrays(table, folder)
-    return _write_table(columns, _categories(dataset), folder)
+    return _write_table(columns, dataset, folder)
 
 
 def _are_named(data: Sequence[Any]) -> bool:
@@ -106,21 +108,31 @@ def _plain(name: str, array: "NDArray[Any]") -> "NDArray[Any]":
     return array.astype(np.str_) if array.dtype.kind == "O" else array
 
 
-def _write_table(columns: "Mapping[str, NDArray[Any]]", categories: Collection[str], folder: Path) -> Path:
+def _write_table(columns: "Mapping[str, NDArray[Any]]", dataset: "Dataset | None", folder: Path) -> Path:
+    categories, dialect = _categories(dataset), dataset.csv.dialect if dataset is not None else PLAIN
     check_lengths({name: array.size for name, array in columns.items()})
     rows = next(iter(columns.values())).size
     path = folder / f"{STEM}.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+    with path.open("w", newline="", encoding=dialect.encoding) as file:
+        writer = csv.writer(file, lineterminator="\n", delimiter=dialect.delimiter or ",")
+        _write_rows(writer, [columns], "a name of the columns", dialect)
         for start in range(0, rows, BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             cells = [_cells(name, array[block], start, name in categories) for name, array in columns.items()]
-            try:
-                writer.writerows(zip(*cells, strict=True))
-            except UnicodeEncodeError as error:
-                raise InvalidSamples(f"a text in rows {start + 1} to {start + BLOCK_ROWS} is not UTF-8") from error
+            if dialect.decimal == ",":  # the reader exchanges them again
+                cells = [[dialect.cell(str(cell)) for cell in column] for column in cells]
+            where = f"a text in rows {start + 1} to {start + BLOCK_ROWS}"
+            _write_rows(writer, zip(*cells, strict=True), where, dialect)
     return path
+
+
+def _write_rows(writer: Any, rows: Iterable[Iterable[Any]], where: str, dialect: Dialect) -> None:
+    """Write rows of cells. Raises InvalidSamples if a text has no form in the encoding of the file."""
+    try:
+        writer.writerows(rows)
+    except UnicodeEncodeError as error:
+        encoding = "UTF-8" if dialect.encoding == UTF8 else dialect.encoding
+        raise InvalidSamples(f"{where} is not {encoding}") from error
 
 
 def _cells(name: str, array: "NDArray[Any]", first: int, are_categories: bool) -> list[Any]:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raydient.spec.csv_text import Dialect
+
 from .columns import InvalidSamples, named_columns, numbers, own_type, row_number
 from .samples import read_samples
 
@@ -23,11 +25,11 @@ SHOWN_CLASSES = 5
 
 
 def read_labelled(
-    predictor: "Predictor", network: "Model", data: Any, notice: "Notice | None"
+    predictor: "Predictor", network: "Model", data: Any, notice: "Notice | None", dialect: Dialect
 ) -> "tuple[Arrays, Arrays]":
     """Return the inputs and the labels, encoded for the losses, by name of input and of output; see `evaluate`."""
     if isinstance(data, str | os.PathLike):
-        return _of_file(predictor, network, Path(data), notice)
+        return _of_file(predictor, network, Path(data), notice, dialect)
     if isinstance(data, tuple) and len(data) == 2:
         if len(network.inputs) != 1 or len(network.targets) != 1:
             raise InvalidSamples("the network has several inputs or outputs: give their data by name")
@@ -46,13 +48,15 @@ def read_labelled(
     return inputs, _labels(network, table, row_number, inputs)
 
 
-def _of_file(predictor: "Predictor", network: "Model", path: Path, notice: "Notice | None") -> "tuple[Arrays, Arrays]":
+def _of_file(
+    predictor: "Predictor", network: "Model", path: Path, notice: "Notice | None", dialect: Dialect
+) -> "tuple[Arrays, Arrays]":
     import numpy as np
 
     inputs: list[Arrays] = []
     labels: list[Arrays] = []
     needed = predictor.needed | {target.label or "y" for target in network.targets.values()}
-    for samples in read_samples(path, needed):
+    for samples in read_samples(path, needed, dialect):
         try:
             if repeated := [one.label for one in network.targets.values() if one.label in samples.repeated]:
                 raise InvalidSamples(f"there is more than one column named {repeated[0]!r}")

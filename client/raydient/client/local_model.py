@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raydient.spec.csv_text import PLAIN, Dialect
+
 from .columns import InvalidSamples
 from .errors import MissingExtra, ModelUnreadable
 from .evaluation import Evaluation, confusion_of, residuals_of
@@ -64,13 +66,16 @@ class LocalModel(Predictor):
         """SHA-256 of the weights."""
         return self.model.digest
 
-    def evaluate(self, data: Any, notice: "Callable[[list[str]], None] | None" = None) -> Evaluation:
+    def evaluate(
+        self, data: Any, notice: "Callable[[list[str]], None] | None" = None, dialect: Dialect = PLAIN
+    ) -> Evaluation:
         """Compare the predictions for labelled samples with their labels. Every sample has the weight 1.
 
         Args:
             data: a table with features and labels or the path of a data file, as `predict` takes them, or a pair of
                 samples and labels.
             notice: receives the names of columns that the network was not trained on; without it they are an error.
+            dialect: of a CSV file.
 
         Raises:
             InvalidSamples: samples or labels are missing or do not fit the network.
@@ -78,7 +83,7 @@ class LocalModel(Predictor):
         from raydient.workers.network import evaluate
 
         network = self._network
-        arrays, labels = read_labelled(self, network, data, notice)
+        arrays, labels = read_labelled(self, network, data, notice, dialect)
         predictions = self.apply(arrays)
         with one_thread():
             metrics = evaluate(network, network.prepare(arrays), labels)

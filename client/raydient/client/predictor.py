@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raydient.spec.csv_text import PLAIN, Dialect
 from raydient.v1.model_service_pb2 import Model, ModelInput
 
 from .columns import (
@@ -99,7 +100,7 @@ class Predictor:
         return self.apply(self.arrays(table))
 
     def predict_file(
-        self, path: Path, notice: Callable[[list[str]], None] | None = None
+        self, path: Path, notice: Callable[[list[str]], None] | None = None, dialect: Dialect = PLAIN
     ) -> Iterator[dict[str, Prediction]]:
         """Yield the predictions of each output for the samples of a file, part by part in constant memory.
 
@@ -108,13 +109,14 @@ class Predictor:
                 features in the order of training.
             notice: receives the names of columns that the network was not trained on, once; without it they are an
                 error.
+            dialect: of a CSV file.
 
         Raises:
             InvalidSamples: the file cannot be read, or its columns or values do not fit the network. The message begins
                 with the path.
             RequestRefused: the service refuses a value.
         """
-        for samples in read_samples(path, self.needed):
+        for samples in read_samples(path, self.needed, dialect):
             try:
                 predictions = self.apply(self.of_file(samples, notice), samples.where)
             except InvalidSamples as error:

@@ -5,13 +5,17 @@ readers find the same values in a file.
 """
 
 import csv
+import gzip
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from raydient.spec.csv_text import DELIMITERS, PLAIN, UTF8, Dialect, find_delimiter, open_text
 
 from .arrow_samples import SUFFIXES, read_tables
 from .columns import InvalidSamples
@@ -20,7 +24,6 @@ PART_ROWS = 4096
 """Rows of a CSV file that are read at a time: a multiple of the rows that a model predicts together."""
 CELL_CHARACTERS = 1 << 24
 """Longest cell; Python's own limit is 131,072."""
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Samples:
         return f"row {number} (line {self.lines[row]})" if self.lines else f"row {number}"
 
 
-def read_samples(path: Path, needed: Collection[str] | None = None) -> Iterator[Samples]:
+def read_samples(path: Path, needed: Collection[str] | None = None, dialect: Dialect = PLAIN) -> Iterator[Samples]:
     """Yield the samples of a table, a CSV, Parquet or Arrow file, `PART_ROWS` at a time, or all arrays of an NPZ file.
 
     Columns that are not used may hold anything. There is at least one part, which is empty if the file has no rows.
@@ -54,6 +57,7 @@ def read_samples(path: Path, needed: Collection[str] | None = None) -> Iterator[
     Args:
         path: of the file.
         needed: columns of a Parquet or Arrow file to read, if it has them; None reads all.
+        dialect: of a CSV file.
 
     Raises:
         InvalidSamples: the file cannot be read. The message begins with its path.
@@ -61,13 +65,15 @@ def read_samples(path: Path, needed: Collection[str] | None = None) -> Iterator[
     """
     match path.suffix.lower():
         case ".csv":
-            yield from _read_csv(path)
+            yield from _read_csv(path, dialect)
+        case ".gz" if path.stem.lower().endswith(".csv"):
+            yield from _read_csv(path, dialect)
         case ".npz":
             yield Samples(_archive(path), [])
         case suffix if suffix in SUFFIXES:
             yield from _read_arrow(path, needed)
         case _:
-            raise InvalidSamples(f"{path}: samples are read from .csv, .npz, {', '.join(SUFFIXES)}")
+            raise InvalidSamples(f"{path}: samples are read from .csv, .csv.gz, .npz, {', '.join(SUFFIXES)}")
 
 
 def _read_arrow(path: Path, needed: Collection[str] | None) -> Iterator[Samples]:
@@ -77,23 +83,37 @@ def _read_arrow(path: Path, needed: Collection[str] | None) -> Iterator[Samples]
         before += table.rows
 
 
-def _read_csv(path: Path) -> Iterator[Samples]:
+def _read_csv(path: Path, dialect: Dialect) -> Iterator[Samples]:
     """Read a CSV file. Blank lines are skipped, as in training."""
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        rows = _rows(file)
-        first = _next(path, rows, 1)
-        if not first:
-            raise InvalidSamples(f"{path}: not a CSV file with a header: it is empty")
-        ((_, header),) = first
-        _check_header(path, header)
-        repeated = frozenset(name for name, count in Counter(header).items() if count > 1)
-        part, before = _next(path, rows, PART_ROWS), 0
-        while part or not before:
-            yield Samples(_columns(path, header, part), [line for line, _ in part], before, repeated)
-            before += len(part)
-            if len(part) < PART_ROWS:
-                return
-            part = _next(path, rows, PART_ROWS)
+    try:
+        if dialect.delimiter is None:
+            with open_text(path, dialect) as file:
+                header = next((row for _, row in _rows(file, ",")), [])
+            dialect = replace(dialect, delimiter=find_delimiter(header))
+        with open_text(path, dialect) as file:
+            yield from _parts(path, file, dialect)
+    except UnicodeError as error:
+        raise InvalidSamples(f"{path}: not {dialect.encoding} text: name its encoding") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidSamples(f"{path}: not a compressed file that is whole: {error}") from error
+
+
+def _parts(path: Path, file: TextIO, dialect: Dialect) -> Iterator[Samples]:
+    rows = _rows(file, dialect.delimiter or ",")
+    first = _next(path, rows, 1)
+    if not first:
+        raise InvalidSamples(f"{path}: not a CSV file with a header: it is empty")
+    ((_, header),) = first
+    _check_header(path, header, dialect)
+    repeated = frozenset(name for name, count in Counter(header).items() if count > 1)
+    part, before = _next(path, rows, PART_ROWS), 0
+    while part or not before:
+        cells = [(line, [dialect.cell(cell) for cell in row]) for line, row in part] if dialect.decimal == "," else part
+        yield Samples(_columns(path, header, cells), [line for line, _ in part], before, repeated)
+        before += len(part)
+        if len(part) < PART_ROWS:
+            return
+        part = _next(path, rows, PART_ROWS)
 
 
 def _next(path: Path, rows: Iterator[tuple[int, list[str]]], count: int) -> list[tuple[int, list[str]]]:
@@ -128,18 +148,19 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str], dialect: Dialect) -> None:
     if any("\ud800" <= character <= "\udfff" for name in header for character in name):
-        raise InvalidSamples(f"{path}: not UTF-8 text: save it with that encoding")
-    for separator, called in SEPARATORS.items():
-        if len(header) == 1 and separator in header[0]:
-            text = f"one column, {header[0]!r:.100}: its values seem to be separated by {called} instead of commas"
-            raise InvalidSamples(f"{path}: {text}")
+        encoding = "UTF-8" if dialect.encoding == UTF8 else dialect.encoding
+        raise InvalidSamples(f"{path}: not {encoding} text: save it with that encoding, or name its own")
+    for other in DELIMITERS:
+        if len(header) == 1 and other != dialect.delimiter and other in header[0]:
+            problem = f"its values seem to be separated by {other!r} instead of {dialect.delimiter!r}"
+            raise InvalidSamples(f"{path}: one column, {header[0]!r:.100}: {problem}")
 
 
-def _rows(file: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows(file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each with the number of its first line."""
-    rows, line = csv.reader(file), 1
+    rows, line = csv.reader(file, delimiter=delimiter), 1
     for row in rows:
         if row:
             yield line, row

@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 
 from .base import Model
 from .columns import ColumnSettings, Impute
+from .csv_format import CsvFormat
 from .layers import INPUT, Name
 
 LABEL = "label"
@@ -86,6 +87,7 @@ class Dataset(Model):
     label_columns: Annotated[tuple[Column, ...], Field(max_length=65_536, strict=False)] = ()
     impute: Impute | None = None
     columns: Annotated[dict[Column, ColumnSettings], Field(max_length=65_536)] = {}  # noqa: RUF012
+    csv: CsvFormat = CsvFormat()
 
     @field_validator("features")
     @classmethod

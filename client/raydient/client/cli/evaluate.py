@@ -13,13 +13,14 @@ import click
 from .display import value_text, without_repetition
 from .failures import WRONG_USAGE, Failure
 from .model import MODEL_SUFFIX, checkpoint_option, local_model, model_argument
-from .options import ConnectionOptions, debug_option, json_option, with_connection
+from .options import ConnectionOptions, debug_option, json_option, with_connection, with_dialect
 from .output import echo, print_json, print_pairs, print_table
 from .predict import note_unknown
 
 if TYPE_CHECKING:
     from raydient.client.evaluation import Confusion, Evaluation, Residuals
     from raydient.client.local_model import LocalModel
+    from raydient.spec.csv_text import Dialect
 
 SHOWN_CLASSES = 20
 """With more classes than this, the confusion matrix is only in the JSON output."""
@@ -29,11 +30,18 @@ SHOWN_CLASSES = 20
 @model_argument
 @click.argument("data", metavar="DATA", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @checkpoint_option
+@with_dialect
 @json_option
 @with_connection
 @debug_option
 def evaluate(
-    *, model: str, connection: ConnectionOptions, data: Path, checkpoint: int | str | None, as_json: bool
+    *,
+    model: str,
+    connection: ConnectionOptions,
+    data: Path,
+    checkpoint: int | str | None,
+    dialect: "Dialect",
+    as_json: bool,
 ) -> None:
     """Compare the predictions of a trained network with the labels of a file.
 
@@ -45,7 +53,7 @@ def evaluate(
 
     with _opened(model, connection, checkpoint) as network:
         try:
-            evaluation = network.evaluate(data, partial(note_unknown, data))
+            evaluation = network.evaluate(data, partial(note_unknown, data), dialect)
         except InvalidSamples as error:
             raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
     if as_json:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raydient.spec.csv_text import DECIMALS, DELIMITERS, ENCODINGS, UTF8, Dialect
+
 from .failures import WRONG_USAGE, Failure
 from .output import echo
 
@@ -97,6 +99,23 @@ CONNECTION_OPTIONS = (
     ),
 )
 
+DIALECT_OPTIONS = (
+    click.option(
+        "--delimiter",
+        type=click.Choice(DELIMITERS),
+        metavar="CHARACTER",
+        help="Character between the values of a CSV file.  [default: the header shows it]",
+    ),
+    click.option(
+        "--decimal",
+        type=click.Choice(DECIMALS),
+        default=".",
+        show_default=True,
+        help="Character before the decimals of its numbers.",
+    ),
+    click.option("--encoding", type=click.Choice(ENCODINGS), default=UTF8, show_default=True, help="Its encoding."),
+)
+
 
 def with_connection(command: Command) -> Command:
     """Add the options of the connection to a command, which receives them as `connection`."""
@@ -117,6 +136,19 @@ def with_connection(command: Command) -> Command:
 
     wrapped: Command = wrapper
     for option in reversed(CONNECTION_OPTIONS):  # as decorators, the first one outermost
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def with_dialect(command: Command) -> Command:
+    """Add the options of a CSV file's dialect to a command, which receives them as `dialect`."""
+
+    @functools.wraps(command)
+    def wrapper(*, delimiter: str | None, decimal: str, encoding: str, **options: Any) -> int | None:
+        return command(dialect=Dialect(delimiter, decimal, encoding), **options)
+
+    wrapped: Command = wrapper
+    for option in reversed(DIALECT_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
 

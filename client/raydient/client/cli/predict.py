@@ -15,12 +15,13 @@ from raydient.spec.printable import printable
 
 from .failures import WRONG_USAGE, Failure
 from .model import checkpoint_option, local_model, model_argument
-from .options import ConnectionOptions, debug_option, json_option, need_writable, with_connection
+from .options import ConnectionOptions, debug_option, json_option, need_writable, with_connection, with_dialect
 from .output import echo, print_json
 
 if TYPE_CHECKING:
     from raydient.client.prediction import Prediction
     from raydient.client.predictor import Predictor
+    from raydient.spec.csv_text import Dialect
 
 
 @click.command()
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     help="Write to this file, which appears whole or not at all, instead of standard output.",
 )
 @checkpoint_option
+@with_dialect
 @json_option
 @with_connection
 @debug_option
@@ -44,6 +46,7 @@ def predict(
     data: Path,
     output: Path | None,
     checkpoint: int | str | None,
+    dialect: "Dialect",
     as_json: bool,
 ) -> None:
     """Apply a trained network to the samples of a file.
@@ -60,7 +63,7 @@ def predict(
     if output is not None:
         need_writable(output)
     with open_predictor(model, connection, checkpoint) as predictor:
-        parts = _parts(predictor, data)
+        parts = _parts(predictor, data, dialect)
         if as_json and output is None:
             _print_json(parts)
             return
@@ -87,13 +90,13 @@ def note_unknown(data: Path, unknown: Sequence[str]) -> None:
     echo(f"{data}: not used, since the network was not trained on it: {names}", err=True)
 
 
-def _parts(predictor: "Predictor", data: Path) -> Iterator[dict[str, "Prediction"]]:
+def _parts(predictor: "Predictor", data: Path, dialect: "Dialect") -> Iterator[dict[str, "Prediction"]]:
     """Predict part by part. Columns that the network was not trained on are listed on standard error."""
     from raydient.client.columns import InvalidSamples
     from raydient.client.errors import RequestRefused
 
     try:
-        yield from predictor.predict_file(data, partial(note_unknown, data))
+        yield from predictor.predict_file(data, partial(note_unknown, data), dialect)
     except InvalidSamples as error:
         raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
     except RequestRefused as error:

@@ -15,7 +15,7 @@ from raydient.files import remove_leftovers, sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError
-from raydient.workers.data import SUFFIXES, find_format
+from raydient.workers.data import SUFFIXES, find_format, find_suffix
 
 from .database import Database
 from .directory import entries
@@ -101,7 +101,7 @@ class DatasetStore:
     def stored(self, name: str, sha256: str) -> Dataset | None:
         """The dataset with this content, or None. Raises AlreadyExists if it is stored with another suffix."""
         dataset = self._find(sha256)
-        if dataset is not None and dataset.suffix != PurePath(name).suffix.lower():
+        if dataset is not None and dataset.suffix != find_suffix(name):
             message = f"the same bytes are stored as {dataset.name}; delete datasets/{dataset.id} first"
             raise AlreadyExists(message, reason="DATASET_OF_OTHER_FORMAT")
         return dataset
@@ -163,7 +163,7 @@ class DatasetStore:
         """Files in the folder that belong to no dataset."""
         query = sa.select(_datasets.c.id)
         known = self._database.read(lambda connection: set(connection.execute(query).scalars()))
-        return [file for file in entries(self._folder) if file.stem not in known]
+        return [file for file in entries(self._folder) if file.name.partition(".")[0] not in known]
 
 
 class Upload:

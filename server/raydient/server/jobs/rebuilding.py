@@ -109,7 +109,7 @@ def _add_datasets(
             rebuilt.problems.append(f"{file} is left alone: it is not a file of a dataset")
             continue
         try:
-            name = names.get(f"{STORED}{file.stem}", file.name)
+            name = names.get(f"{STORED}{file.name.partition('.')[0]}", file.name)
             rebuilt.datasets.append(datasets.adopt(file, name).id)
         except DataLoss as error:
             rebuilt.problems.append(f"{file} is left alone: {error}")

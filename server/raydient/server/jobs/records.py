@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import PurePath
 from typing import Any
 
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
 from raydient.spec.amending import amended
 from raydient.spec.job import JobSpec, WorkerRange
 from raydient.steps.amendments import Amendment
+from raydient.workers.data import find_suffix
 
 from .states import State
 
@@ -299,4 +299,4 @@ class Dataset:
     @property
     def suffix(self) -> str:
         """Suffix of the name in lower case, which selects the format, such as `.csv`."""
-        return PurePath(self.name).suffix.lower()
+        return find_suffix(self.name)

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 def profiles_file(dataset: Path) -> Path:
     """Return the path of the profiles beside a stored dataset; a hidden file, which is not a dataset."""
-    return dataset.with_name(f".{dataset.stem}.profiles")
+    return dataset.with_name(f".{dataset.name.partition('.')[0]}.profiles")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from .checks import check_indices, check_labels, check_weights
 from .dataset import Dataset
-from .formats import FORMATS, SUFFIXES, Format, find_format
+from .formats import FORMATS, SUFFIXES, Format, find_format, find_suffix
 from .loading import load, look
 from .profile import InvalidData, Profile
 from .source import PARTS, MemorySource, PartName, Samples, Schema, Source, epoch_order
@@ -25,6 +25,7 @@ __all__ = [
     "check_weights",
     "epoch_order",
     "find_format",
+    "find_suffix",
     "load",
     "look",
 ]

@@ -9,8 +9,9 @@ import pyarrow as pa
 from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
 
-from .csv_header import Header
+from .csv_header import Header, not_decoded
 from .csv_rows import read_batches, walk
+from .csv_values import with_points
 from .faults import Fault, fault_errors, find_fault
 from .limits import Budget
 from .raw import SHOWN_ERRORS, unreadable
@@ -67,7 +68,8 @@ def _texts(path: Path, header: Header, columns: Sequence[Column]) -> list[pa.Lar
     try:
         for batch in read_batches(path, header, {column.place: pa.large_binary() for column in columns}):
             budget.spend(batch.nbytes, texts=batch.num_rows)
-            batches.append(batch)
+            cells = [with_points(values, header.dialect) for values in batch.columns]
+            batches.append(pa.RecordBatch.from_arrays(cells, batch.schema.names))
     except pa.ArrowException as error:
         raise unreadable(f"is not a CSV file that can be read: {printable(str(error))[:200]}") from error
     table = pa.Table.from_batches(batches)
@@ -89,4 +91,4 @@ def _errors(path: Path, header: Header, faults: Sequence[Fault]) -> list[FieldEr
         line, cells = shown_rows[fault.row]
         return cells[fault.column.place], f"row {fault.row + 1} (line {line})"
 
-    return fault_errors(faults, show)
+    return fault_errors(faults, show, not_decoded(header.dialect))

@@ -11,7 +11,7 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from .csv_errors import find_errors
 from .csv_header import Header, read_header, refuse_numbers
 from .csv_rows import read_batches
-from .csv_values import to_numbers
+from .csv_values import to_numbers, with_points
 from .limits import Budget
 from .raw import RawData, unreadable
 from .table import BadValueError, Table, raw_data
@@ -29,7 +29,7 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
     Raises:
         InvalidSpec: the file is not a table, or a column is missing.
     """
-    header = read_header(path)
+    header = read_header(path, spec.csv.dialect)
     refuse_numbers(header, spec)
     columns = find_columns(header.names, spec)
     try:
@@ -69,17 +69,18 @@ def _table(path: Path, header: Header, columns: Columns, *, cells: bool) -> Tabl
     def from_cells(column: Column) -> bool:
         return not column.is_text and (column.is_optional or cells)
 
+    def read_cells(column: Column, values: pa.Array) -> pa.Array:
+        if not (column.is_text or from_cells(column)):
+            return values
+        texts = with_points(values, header.dialect)
+        return texts if column.is_text else to_numbers(texts)
+
     as_text = {column.place: column.is_text or from_cells(column) for column in used}
     types = {place: pa.large_string() if is_text else pa.float64() for place, is_text in as_text.items()}
     for batch in read_batches(path, header, types):
         texts = batch.num_rows * sum(column.is_text for column in used)
         budget.spend(batch.nbytes, values=batch.num_rows * len(used), texts=texts)
-        table.add(
-            [
-                to_numbers(values) if from_cells(column) else values
-                for column, values in zip(used, batch.columns, strict=True)
-            ]
-        )
+        table.add([read_cells(column, values) for column, values in zip(used, batch.columns, strict=True)])
     if not table.rows:
         raise unreadable("has a header but no rows")
     return table

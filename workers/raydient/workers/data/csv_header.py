@@ -2,21 +2,22 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from raydient.spec.csv_text import UTF8, Dialect, find_delimiter, open_text
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.values import is_number, quoted
 
+from .csv_text import is_decoded
 from .raw import unreadable
 from .table_columns import MAXIMUM_COLUMNS
 
 ROW_BYTES = 16 * 2**20
 """Maximum length of a row, in characters."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_CALLED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,26 @@ class Header:
 
     Attributes:
         names: of the columns, which may repeat or be empty.
-        start: the byte at which the next row begins.
+        start: the byte of the file as UTF-8, without a byte order mark, at which the next row begins.
+        dialect: of the file; the delimiter is known.
     """
 
     names: Sequence[str]
     start: int
+    dialect: Dialect
+
+    @property
+    def delimiter(self) -> str:
+        """The character between values."""
+        return self.dialect.delimiter or ","
 
 
 class Lines:
-    """Iterates over the lines of a text file, each of bounded length; `count` is the number of bytes read so far."""
+    """Iterates over the lines of a text file, each of bounded length.
+
+    Attributes:
+        count: the number of bytes read so far, as UTF-8.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -47,50 +59,52 @@ class Lines:
             yield line
 
 
-def open_text(path: Path) -> TextIO:
-    """Open a file as text without its byte order mark. Bytes that are not UTF-8 become lone surrogates."""
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def is_utf8(text: str) -> bool:
-    """True if a text from `open_text` was valid UTF-8 in the file."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def read_header(path: Path) -> Header:
-    """Read the header of the file at `path`.
+def read_header(path: Path, dialect: Dialect) -> Header:
+    """Read the header of the file at `path`, which shows the delimiter if the dialect does not say it.
 
     Raises:
         InvalidSpec: the file is not a table, or has no rows.
+        UnicodeError: the file is not of the dialect's encoding.
     """
-    with path.open("rb") as file:
-        mark = len(_BYTE_ORDER_MARK) if file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0
-    with open_text(path) as file:
+    header = _read(path, replace(dialect, delimiter=dialect.delimiter or ","))
+    if dialect.delimiter is None and (shown := find_delimiter([*header.names])) != ",":
+        header = _read(path, replace(dialect, delimiter=shown))
+    if len(header.names) == 1:
+        _refuse_other_delimiters(header.names[0], header.delimiter)
+    return header
+
+
+def _read(path: Path, dialect: Dialect) -> Header:
+    with open_text(path, dialect) as file:
         lines = Lines(file)
         try:
-            names = next((row for row in csv.reader(lines) if row), None)
+            names = next((row for row in csv.reader(lines, delimiter=dialect.delimiter or ",") if row), None)
         except csv.Error as error:
             raise unreadable(f"is not a CSV file: {error}") from error
-        start = lines.count + mark
+        start = lines.count
         has_rows = any(line.strip("\r\n") for line in lines)
     if names is None:
         raise unreadable("is empty")
     if len(names) > MAXIMUM_COLUMNS:
         raise unreadable(f"has {len(names)} columns, more than the {MAXIMUM_COLUMNS} that are read")
-    if not all(map(is_utf8, names)):
-        raise unreadable("is not UTF-8 text: save it with that encoding")
-    if len(names) == 1:
-        _refuse_other_separators(names[0])
+    if not all(map(is_decoded, names)):
+        raise unreadable(not_decoded(dialect).format(""))
     if not has_rows:
         raise unreadable("has a header but no rows")
-    return Header(names, start)
+    return Header(names, start, dialect)
 
 
-def _refuse_other_separators(name: str) -> None:
-    for separator, called in _SEPARATORS.items():
-        if separator in name:
-            text = f"has one column, {quoted(name)}: its values seem to be separated by {called} instead of commas"
-            raise unreadable(text)
+def not_decoded(dialect: Dialect) -> str:
+    """Return the sentence about text that is not of the dialect's encoding, with `{}` for the number of such rows."""
+    mend = "save the file with that encoding, or name its own in `dataset.csv.encoding`"
+    return f"is not {'UTF-8' if dialect.encoding == UTF8 else dialect.encoding} text{{}}: {mend}"
+
+
+def _refuse_other_delimiters(name: str, delimiter: str) -> None:
+    for other, called in _CALLED.items():
+        if other != delimiter and other in name:
+            problem = f"its values seem to be separated by {called} instead of {_CALLED[delimiter]}"
+            raise unreadable(f"has one column, {quoted(name)}: {problem}")
 
 
 def refuse_numbers(header: Header, spec: DatasetSpec) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from .csv_header import ROW_BYTES, Header, Lines, open_text
+from raydient.spec.csv_text import open_text
+
+from .csv_header import ROW_BYTES, Header, Lines
+from .csv_text import open_utf8
 from .raw import unreadable
 
 
@@ -26,18 +29,18 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
     """
     names = [str(place) for place in range(len(header.names))]
     columns = [str(place) for place in types]
-    with path.open("rb") as file:
-        file.seek(header.start)
+    with open_utf8(path, header.dialect, header.start) as file:
         yield from pa_csv.open_csv(
             file,
             # one thread, as everywhere in a worker
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=ROW_BYTES, column_names=names),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            parse_options=pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
                 include_columns=columns,
                 column_types=dict(zip(columns, types.values(), strict=True)),
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
+                decimal_point=header.dialect.decimal,
             ),
         )
 
@@ -48,8 +51,8 @@ def walk(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
     Raises:
         InvalidSpec: a row differs in length from the header, or cannot be parsed.
     """
-    with open_text(path) as file:
-        rows = csv.reader(Lines(file))
+    with open_text(path, header.dialect) as file:
+        rows = csv.reader(Lines(file), delimiter=header.delimiter)
         try:
             next(row for row in rows if row)
             for number, row in enumerate((row for row in rows if row), start=1):

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raydient.spec.csv_text import DECIMAL_NUMBER, Dialect
 from raydient.spec.values import BOOLEANS, MISSING
 
 _MISSING = pa.array(sorted(MISSING), pa.large_string())
@@ -21,3 +22,12 @@ def to_numbers(cells: pa.LargeStringArray) -> pa.DoubleArray:
     if booleans.null_count < len(booleans):
         texts = pc.coalesce(_NUMBERS.take(booleans), texts)
     return pc.cast(pc.if_else(pc.is_in(texts, _MISSING), None, texts), pa.float64())
+
+
+def with_points(values: pa.Array, dialect: Dialect) -> pa.Array:
+    """Return texts or bytes of a file's cells as `Dialect.cell` does, all at once."""
+    if dialect.decimal == ".":
+        return values
+    swapped = pc.replace_substring(values, ".", "\0")
+    swapped = pc.replace_substring(pc.replace_substring(swapped, ",", "."), "\0", ",")
+    return pc.if_else(pc.match_substring_regex(values, DECIMAL_NUMBER), swapped, values)

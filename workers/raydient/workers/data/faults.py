@@ -60,19 +60,22 @@ def find_fault(column: Column, values: pa.Array) -> Fault | None:
     return Fault(column, int(bad[0]), int(kinds[bad[0]]), len(bad)) if len(bad) else None
 
 
-def fault_errors(faults: Sequence[Fault], show: Callable[[Fault], tuple[str, str]]) -> list[FieldError]:
+def fault_errors(
+    faults: Sequence[Fault], show: Callable[[Fault], tuple[str, str]], not_decoded: str = "is not UTF-8 text{}"
+) -> list[FieldError]:
     """Return one error for each of the first SHOWN_ERRORS columns with faults, and one for all others.
 
     Args:
         faults: one for each column, at least one.
         show: returns the value as text, empty if there is none, and the place in the file.
+        not_decoded: sentence about a text whose bytes are not of the file's encoding, with `{}` for their number.
     """
     reported = faults[:SHOWN_ERRORS]
     errors = []
     for fault in reported:
         text, where = show(fault)
         more = f" ({fault.count} such rows)" if fault.count > 1 else ""
-        message = f"column {quoted(fault.column.name)}: {_sentence(fault, text, where, more)}"
+        message = f"column {quoted(fault.column.name)}: {_sentence(fault, text, where, more, not_decoded)}"
         errors.append(FieldError(fault.column.path, message))
     if more_columns := len(faults) - len(reported):
         errors.append(FieldError(reported[-1].column.path, f"{more_columns} more columns have bad values"))
@@ -134,7 +137,7 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _sentence(fault: Fault, text: str, where: str, more: str) -> str:
+def _sentence(fault: Fault, text: str, where: str, more: str, not_decoded: str) -> str:
     value = quoted(text)
     mend = "" if fault.column.is_text else f"; {IMPUTE.format(quoted(fault.column.name))}"
     if fault.kind == _MISSING and not text.strip():
@@ -142,7 +145,7 @@ def _sentence(fault: Fault, text: str, where: str, more: str) -> str:
     quotes = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
     problem = {
         _MISSING: f"stands for a missing value{more}{quotes}{mend}",
-        _NOT_UTF8: f"is not UTF-8 text{more}: save the file with that encoding",
+        _NOT_UTF8: not_decoded.format(more),
         _NO_NUMBER: f"is not a number{more}{number_hint(text)}",
         _NOT_FINITE: f"is not finite{more}",
         _TOO_LONG: f"is longer than {CELL_BYTES} bytes{more}",

@@ -1,5 +1,6 @@
 """The formats of data files. A new format is a reader module and one row of `FORMATS`."""
 
+import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
@@ -7,6 +8,7 @@ from pathlib import Path, PurePath
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.printable import printable
 from raydient.spec.values import quoted
 
 from .raw import RawData
@@ -41,7 +43,7 @@ class Format:
 
 
 FORMATS = (
-    Format("CSV", (".csv",), "csv_file", is_table=True),
+    Format("CSV", (".csv", ".csv.gz"), "csv_file", is_table=True),
     Format("NPZ", (".npz",), "npz_file", is_table=False),
     Format("PARQUET", (".parquet",), "parquet_file", is_table=True),
     Format("ARROW", (".arrow", ".feather"), "feather_file", is_table=True),
@@ -51,8 +53,14 @@ SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 
 def find_format(name: str | PurePath) -> Format | None:
     """Return the format of a file by the suffix of its name, in upper or lower case; None if there is none."""
-    suffix = PurePath(name).suffix.lower()
+    suffix = find_suffix(name)
     return next((format_ for format_ in FORMATS if suffix in format_.suffixes), None)
+
+
+def find_suffix(name: str | PurePath) -> str:
+    """Return the suffix of a file's name that selects its format, in lower case; empty if there is none."""
+    file = PurePath(name).name.lower()
+    return next((suffix for suffix in SUFFIXES if file.endswith(suffix) and file != suffix), "")
 
 
 def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> RawData:
@@ -75,8 +83,13 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> Raw
         raise _invalid("it is not a file")
     try:
         return format_.read(path, spec, as_written)
-    except OSError as error:
-        raise _invalid(f"the file cannot be read: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise _invalid(
+            f"the file is not {spec.csv.encoding} text: name its encoding in `dataset.csv.encoding`"
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or printable(str(error))
+        raise _invalid(f"the file cannot be read: {reason}") from error
 
 
 def _invalid(message: str) -> InvalidSpec:
