@@ -161,7 +161,11 @@ def main(calls, seed):
         runner = FakeRunner(obedient=False)
         settings = Settings("127.0.0.1:0", "127.0.0.1:0", Path(folder) / "state")
         served = Served(
-            settings, runner, lambda spec, dataset, call: check(spec, dataset, jobs=Path(folder) / "state" / "jobs")
+            settings,
+            runner,
+            lambda spec, dataset, call, validation: check(
+                spec, dataset, validation=validation, jobs=Path(folder) / "state" / "jobs"
+            ),
         )
         with closing(served), grpc.insecure_channel(served.running.address) as channel:
             served.client = Client(channel)

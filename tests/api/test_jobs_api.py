@@ -126,7 +126,7 @@ def test_all_broken_rules_are_reported_at_once_with_their_paths(client, refused)
 
 
 def test_violations_found_in_the_data_have_the_same_form(start, refused):
-    def check(spec, dataset, call):
+    def check(spec, dataset, call, validation):
         raise InvalidSpec([FieldError("dataset.label", "there is no column z"), FieldError("", "all is wrong")])
 
     error = refused(start(check=check).client.create)
@@ -134,7 +134,7 @@ def test_violations_found_in_the_data_have_the_same_form(start, refused):
 
 
 def test_many_violations_fit_into_what_clients_accept(start, refused):
-    def check(spec, dataset, call):
+    def check(spec, dataset, call, validation):
         raise InvalidSpec(FieldError(f"network.layers[{n}].dense.units", "ü" * 600) for n in range(1000))
 
     error = refused(start(check=check).client.create)
@@ -168,6 +168,19 @@ def test_a_file_below_a_data_root_is_used(start, runner, tmp_path):
     job = client.create(dataset={"uri": str(tmp_path / "a.csv")})
     assert runner.next().request.dataset == tmp_path / "a.csv"
     assert job.dataset == ""
+
+
+def test_held_out_data_are_bound_to_the_data_roots_too(start, runner, refused, tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(b"x,y\n1,0\n")
+    client = start(runner, data_roots=(tmp_path,)).client
+    dataset = {"uri": str(tmp_path / "a.csv"), "split": {"test": 0}}
+    client.create(dataset=dataset | {"validation": {"uri": str(tmp_path / "b.csv")}})
+    assert runner.next().request.validation == tmp_path / "b.csv"
+    error = refused(client.create, dataset=dataset | {"validation": {"uri": "/etc/passwd"}})
+    assert (error.reason, error.metadata) == ("FILE_OUTSIDE_DATA_ROOTS", {"field": "dataset.validation.uri"})
+    error = refused(client.create, dataset=dataset | {"validation": {"uri": str(tmp_path / "c.csv")}})
+    assert error.fields == ["spec.dataset.validation.uri"]
 
 
 def test_validate_only_creates_nothing(client, runner, refused):
@@ -311,7 +324,7 @@ def test_curves_by_pages(client, runner, refused):
 
 
 def test_an_internal_error_hides_its_cause_and_paths(start, refused, caplog):
-    def check(spec, dataset, call):
+    def check(spec, dataset, call, validation):
         raise RuntimeError(f"secret at {dataset}")
 
     error = refused(start(check=check).client.create)

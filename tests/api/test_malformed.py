@@ -24,7 +24,12 @@ TOKEN = "t" * 43
 
 @pytest.fixture
 def served(start, runner, tmp_path):
-    return start(runner, lambda spec, dataset, call: check(spec, dataset, jobs=tmp_path / "state" / "jobs"))
+    return start(
+        runner,
+        lambda spec, dataset, call, validation: check(
+            spec, dataset, validation=validation, jobs=tmp_path / "state" / "jobs"
+        ),
+    )
 
 
 def test_mutated_calls_of_every_method(served, runner, caplog):

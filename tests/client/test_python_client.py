@@ -96,6 +96,21 @@ def test_data_of_any_form_are_submitted_and_uploaded(client: Client, service, jo
         client.submit(job_yaml, "absent.csv")
 
 
+def test_held_out_data_are_uploaded_too(client: Client, service, job_yaml: Path) -> None:
+    table = pd.DataFrame({"a": [1.5], "b": [2], "y": [0.0]})
+    client.submit(job_yaml, validation=table)
+    named = {"uri": "points.csv", "validation": {"uri": "own.csv"}}
+    job_yaml.with_name("own.csv").write_text("a,b,y\n7,8,9\n")
+    network = {"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"}
+    client.submit({"dataset": named, "network": network}, directory=job_yaml.parent)
+    assert service.uploads == [b"a,b,y\n1,2,3\n", b"a,b,y\n1.5,2,0.0\n", b"a,b,y\n7,8,9\n"]
+    for request, content in zip(service.requests["CreateTrainingJob"], service.uploads[1:], strict=True):
+        assert request.spec.dataset.validation.uri == f"datasets/{hashlib.sha256(content).hexdigest()}"
+        assert request.spec.dataset.split.test == 0
+    with pytest.raises(InvalidSpec, match=r"dataset\.validation\.uri"):
+        client.submit({"dataset": {**named, "validation": {"uri": "no.csv"}}, "network": network})
+
+
 def test_a_job_file_is_submitted_with_its_data(client: Client, service, job_yaml: Path) -> None:
     job = client.submit(job_yaml)
     content = (job_yaml.parent / "points.csv").read_bytes()

@@ -121,8 +121,9 @@ class Interrupted:
         self.calls: list[dict[str, object]] = []
         self.end = Finished(Outcome.PAUSED, 5)
 
-    def __call__(self, spec, dataset, *, directory, report, transport, cluster, files, orders) -> Finished:
+    def __call__(self, spec, dataset, *, validation, directory, report, transport, cluster, files, orders) -> Finished:
         self.calls.append({"spec": spec, "dataset": dataset, "directory": directory, "transport": transport})
+        self.calls[-1]["validation"] = validation
         report(Started(0, 2))
         if len(self.calls) == 1:
             checkpoint(directory)
@@ -194,6 +195,20 @@ def test_changed_data_is_refused_with_the_remedy(training: Interrupted, job_yaml
     assert len(training.calls) == 1
     data.write_bytes(before)
     assert run("train", "--resume").exit_code == 0
+
+
+def test_changed_held_out_data_are_refused_too(training: Interrupted, job_yaml: Path) -> None:
+    own = job_yaml.with_name("own.csv")
+    own.write_text("a,b,y\n7,8,9\n")
+    text = job_yaml.read_text().replace("uri: points.csv", "uri: points.csv\n  validation: {uri: own.csv}")
+    job_yaml.write_text(text)
+    run("train", job_yaml)
+    assert training.calls[0]["validation"] == own.resolve()
+    own.write_text("a,b,y\n7,8,0\n")
+    assert f"{own} has changed since points-" in run("train", "--resume").stderr
+    own.write_text("a,b,y\n7,8,9\n")
+    assert run("train", "--resume").exit_code == 0
+    assert training.calls[0] == training.calls[1]
 
 
 @pytest.mark.parametrize(("reason", "goes_on"), [("STORAGE", True), ("NON_FINITE", False)])

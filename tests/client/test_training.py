@@ -29,8 +29,9 @@ class Training:
         self.end: Finished | BaseException = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64, epoch=2, message="early")
         self.arguments: dict[str, Any] = {}
 
-    def __call__(self, spec, dataset, *, directory, report, files) -> Finished:
+    def __call__(self, spec, dataset, *, validation, directory, report, files) -> Finished:
         self.arguments = {"spec": spec, "data": dataset.read_bytes(), "directory": directory, "files": files}
+        self.arguments["validation"] = validation and validation.read_bytes()
         if isinstance(self.end, BaseException):
             raise self.end
         directory.mkdir()
@@ -98,6 +99,31 @@ def test_a_job_file_is_trained_with_its_data_or_other_data(training: Training, j
     other.write_text("a,b,y\n7,8,9\n")
     train(job_yaml, other, progress=False)
     assert training.arguments["data"] == other.read_bytes()
+
+
+def test_held_out_data_of_any_form(training: Training, job_yaml: Path) -> None:
+    train(JOB, TABLE, validation=TABLE[1:], progress=False)
+    assert training.arguments["validation"] == b"b,a,y\n2.0,4.0,2.0\n"
+    assert training.arguments["spec"].dataset.split.test == 0, "no row of the data is held out"
+    pair = np.ones((1, 2)), [0.5]
+    train(JOB, pair, validation=pair, progress=False)
+    assert training.arguments["validation"] == training.arguments["data"]
+    other = job_yaml.with_name("other.csv")
+    other.write_text("a,b,y\n7,8,9\n")
+    train(job_yaml, validation=other, progress=False)
+    assert training.arguments["validation"] == other.read_bytes()
+    assert training.arguments["data"] == job_yaml.with_name("points.csv").read_bytes()
+    named = {**JOB, "dataset": {"uri": "points.csv", "validation": {"uri": "other.csv"}}}
+    train(named, directory=job_yaml.parent, progress=False)
+    assert training.arguments["validation"] == other.read_bytes()
+    train(named, TABLE, directory=job_yaml.parent, progress=False)
+    assert training.arguments["validation"] == other.read_bytes()
+    for validation, message in (
+        ("absent.csv", 'dataset.validation.uri: "absent.csv": no such file'),
+        (3, "a DataFrame"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(JOB, TABLE, validation=validation)
 
 
 def test_invalid_jobs_and_data_are_refused(training: Training, job_yaml: Path, monkeypatch) -> None:

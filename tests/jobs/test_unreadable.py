@@ -117,6 +117,12 @@ def test_the_dataset_of_an_unreadable_job_is_in_use_until_the_job_is_deleted(sto
     assert store.user_of("datasets/a") is None
 
 
+def test_held_out_data_of_their_own_are_in_use_too(store, make_job):
+    job = store.add(make_job(dataset={"uri": "datasets/a", "validation": {"uri": "datasets/b"}}))
+    assert store.user_of("datasets/a") == store.user_of("datasets/b") == job.id
+    assert store.user_of("") is None
+
+
 def test_an_unreadable_event_becomes_a_notice(store, database, make_job, now):
     job = store.add(make_job())
     store.update(job.id, lambda job: lifecycle.cancel(job, now))

@@ -164,3 +164,18 @@ def test_no_profile_is_kept_of_a_dataset_that_was_deleted(data):
     data.unlink()
     profiles.keep(reading, FACTS)
     assert list(data.parent.iterdir()) == []
+
+
+def test_the_profile_depends_on_the_held_out_data(data, tmp_path):
+    own, profiles = tmp_path / "own.npz", Profiles()
+    own.write_bytes(data.read_bytes())
+    spec = job(dataset={**DATASET, "split": {"test": 0.0}, "validation": {"uri": "own.npz"}})
+    key = profiles.reading(spec, data, own).key
+    assert key == profiles.reading(job(dataset=spec.dataset.canonical(), epochs=3), data, own).key
+    assert key != profiles.reading(job(), data).key
+    np.savez(own, x=np.ones((2, 2)), kind=np.array([0, 1]))
+    assert profiles.reading(spec, data, own).key not in ("", key)
+    stored = Profiles(tmp_path)
+    assert stored.reading(spec, data, own).key != stored.reading(spec, data, tmp_path / "data.npz").key
+    own.unlink()
+    assert profiles.reading(spec, data, own).key == stored.reading(spec, data, own).key == ""

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,7 @@ from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
-from .data_file import AnyJob, local_file, with_dataset, with_job, written_data
+from .data_file import FIELDS, AnyJob, local_files, with_data, with_files, with_job
 from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
@@ -95,18 +95,22 @@ class Client:
         job: AnyJob,
         data: Any = None,
         *,
+        validation: Any = None,
         directory: str | os.PathLike[str] = ".",
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Job:
         """Submit a job: a specification, the same as plain data, or the path of a job file.
 
-        A local data file is uploaded first, unless the server has its content; its path is relative to the job file, or
-        to `directory` where there is no job file. `data` replaces it: a DataFrame, a mapping of columns or arrays, a
-        pair of samples and labels, or the path of a file; see `write_data`. When this returns, the job is durable.
+        Local data files are uploaded first, unless the server has their content; paths are relative to the job file, or
+        to `directory` where there is no job file. `data` replaces `dataset.uri`: a DataFrame, a mapping of columns or
+        arrays, a pair of samples and labels, or the path of a file; see `write_data`. When this returns, the job is
+        durable.
 
         Args:
             job: what to train.
+            validation: the same as `data` for the held-out part; replaces `dataset.validation`, and no row of the data
+                is held out.
             directory: base of a relative path of the data, if `job` is not the path of a file.
             validate_only: validate only and create no job. The data is uploaded nevertheless.
             request_id: calls with the same id create one job. Without it, each call creates a job.
@@ -117,17 +121,20 @@ class Client:
 
         def submit(spec: JobSpec, directory: Path) -> Job:
             with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-                path = local_file(spec.dataset, directory) if data is None else written_data(data, spec, Path(folder))
-                return self._submit(spec, path, validate_only, request_id)
+                spec = with_data(spec, data, validation, Path(folder))
+                files = local_files(spec.dataset, directory)
+                return self._submit(spec, files, validate_only, request_id)
 
         return with_job(job, data, directory, submit)
 
-    def _submit(self, spec: JobSpec, data: Path | None, validate_only: bool, request_id: str | None) -> Job:
-        if data is not None:
+    def _submit(self, spec: JobSpec, files: Sequence[Path | None], validate_only: bool, request_id: str | None) -> Job:
+        uris = list(spec.dataset.uris)
+        for place, (field, file) in enumerate(zip(FIELDS, files, strict=False)):
             try:
-                spec = with_dataset(spec, upload(self._connection, data).name)
+                uris[place] = uris[place] if file is None else upload(self._connection, file).name
             except RequestRefused as error:
-                raise InvalidSpec(FieldError("dataset.uri", v.message) for v in error.violations) from error
+                raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
+        spec = with_files(spec, *uris)
         request = api.CreateTrainingJobRequest(
             spec=ParseDict(spec.canonical(), TrainingJobSpec()),
             request_id=request_id or str(uuid.uuid4()),

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raydient.spec.dataset import Dataset
+from raydient.spec.dataset import Dataset, Validation
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.reading import open_job_file
@@ -15,20 +15,34 @@ from raydient.spec.validation import valid_parts, validate_job
 
 from .data_writing import write_data
 
+FIELDS = ("dataset.uri", "dataset.validation.uri")
+"""The settings that name the files of `Dataset.uris`."""
 Result = TypeVar("Result")
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 """A specification, the same as plain data, or the path of a job file."""
 
 
-def local_file(dataset: Dataset, directory: Path) -> Path | None:
-    """Return the local file that a job trains on, relative to `directory`.
+def local_files(dataset: Dataset, directory: Path) -> tuple[Path | None, ...]:
+    """Return the local file of each of `dataset.uris`, relative to `directory`.
 
-    Returns None if the data is on the server: a stored dataset, a URL, or an absolute path that this machine lacks.
+    It is None for a file on the server: a stored dataset, a URL, or an absolute path that this machine lacks.
 
     Raises:
         InvalidSpec: there is no such file.
     """
-    uri = dataset.uri
+    errors: list[FieldError] = []
+    files: list[Path | None] = []
+    for field, uri in zip(FIELDS, dataset.uris, strict=False):
+        try:
+            files.append(_local_file(field, uri, directory))
+        except InvalidSpec as missing:
+            errors += missing.errors
+    if errors:
+        raise InvalidSpec(errors)
+    return tuple(files)
+
+
+def _local_file(field: str, uri: str, directory: Path) -> Path | None:
     if re.fullmatch(r"datasets/[0-9a-f]{64}", uri) or re.match(r"[a-z][a-z0-9+.-]*://", uri):
         return None
     path = directory / uri
@@ -37,23 +51,24 @@ def local_file(dataset: Dataset, directory: Path) -> Path | None:
     if Path(uri).is_absolute() and not path.exists():
         return None
     problem = "is not a file" if path.exists() else "no such file"
-    raise InvalidSpec([FieldError("dataset.uri", f'"{uri}": {problem} (looked for {path})')])
+    raise InvalidSpec([FieldError(field, f'"{uri}": {problem} (looked for {path})')])
 
 
-def data_here(spec: JobSpec, directory: Path) -> Path:
-    """Return the local file of a job that runs on this machine.
+def data_here(spec: JobSpec, directory: Path) -> list[Path]:
+    """Return the local file of each of `dataset.uris`, for a job that runs on this machine.
 
     Raises:
         InvalidSpec: the data is not on this machine; further errors of the job are included.
     """
     try:
-        path = local_file(spec.dataset, directory)
+        files = local_files(spec.dataset, directory)
     except InvalidSpec as missing:
         parts = {name: getattr(spec, name) for name in type(spec).model_fields}
         raise InvalidSpec(_with_others(missing.errors, parts, directory)) from missing
-    if path is None:
-        raise InvalidSpec([FieldError("dataset.uri", f'"{spec.dataset.uri}" is not a file on this machine')])
-    return path
+    fields = zip(FIELDS, spec.dataset.uris, files, strict=False)
+    if away := [FieldError(field, f'"{uri}" is not a file on this machine') for field, uri, file in fields if not file]:
+        raise InvalidSpec(away)
+    return [file for file in files if file is not None]
 
 
 def errors_beside(data: object, directory: Path) -> list[FieldError]:
@@ -67,7 +82,7 @@ def errors_beside(data: object, directory: Path) -> list[FieldError]:
     if "dataset" not in parts:
         return []
     try:
-        if local_file(parts["dataset"], directory) is None:
+        if None in local_files(parts["dataset"], directory):
             return []
     except InvalidSpec as missing:
         return _with_others(missing.errors, parts, directory)
@@ -81,13 +96,17 @@ def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directo
     from raydient.server.training.preparation import find_errors
 
     known = {error.path for error in errors}
-    further = find_errors(parts, directory / parts["dataset"].uri)
+    further = find_errors(parts, *(directory / uri for uri in parts["dataset"].uris))
     return [*errors, *(error for error in further if error.path not in known)]
 
 
-def with_dataset(spec: JobSpec, uri: str) -> JobSpec:
-    """Return the job with another dataset."""
-    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"uri": uri})})
+def with_files(spec: JobSpec, *uris: str) -> JobSpec:
+    """Return the job with other `Dataset.uris`."""
+    data, *own = uris
+    update: dict[str, Any] = {"uri": data}
+    if own and spec.dataset.validation:
+        update["validation"] = spec.dataset.validation.model_copy(update={"uri": own[0]})
+    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
 
 
 def with_job(
@@ -116,14 +135,35 @@ def _job_of(job: JobSpec | Mapping[str, Any], data: Any) -> JobSpec:
     return validate_job(job)
 
 
-def written_data(data: Any, spec: JobSpec, folder: Path) -> Path:
-    """Return the data file for a job's data of any form; see `write_data`.
+def with_data(spec: JobSpec, data: Any, validation: Any, folder: Path) -> JobSpec:
+    """Return a job with data of any form, see `write_data`.
+
+    Args:
+        spec: the job.
+        data: its data; None leaves what the job names.
+        validation: its held-out data; None leaves what the job names or holds out.
+        folder: an existing folder for the files of data that are not paths.
 
     Raises:
         InvalidSpec: a path is no file.
         InvalidSamples: the data cannot be written to a file.
     """
+    update: dict[str, Any] = {}
+    if data is not None:
+        update["uri"] = str(_written(FIELDS[0], data, spec, folder).absolute())
+    if validation is not None:
+        own = folder / "validation"
+        own.mkdir()
+        path = _written(FIELDS[1], validation, spec, own).absolute()
+        update |= {
+            "validation": Validation(uri=str(path)),
+            "split": spec.dataset.split.model_copy(update={"test": 0.0}),
+        }
+    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
+
+
+def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> Path:
     path = write_data(data, spec.dataset, folder)
     if not path.is_file():
-        raise InvalidSpec([FieldError("dataset.uri", f'"{path}": no such file')])
+        raise InvalidSpec([FieldError(field, f'"{path}": no such file')])
     return path

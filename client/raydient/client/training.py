@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raydient.spec.job import JobSpec, WorkerRange
 
-from .data_file import AnyJob, data_here, with_dataset, with_job, written_data
+from .data_file import AnyJob, data_here, with_data, with_job
 from .errors import JobNotSucceeded, MissingExtra
 from .extras import missing_packages
 from .history import History, Point
@@ -50,6 +50,7 @@ def train(
     job: AnyJob,
     data: Any = None,
     *,
+    validation: Any = None,
     directory: str | os.PathLike[str] = ".",
     workers: int | None = None,
     progress: bool = True,
@@ -62,6 +63,7 @@ def train(
         job: a specification, the same as plain data, or the path of a job file.
         data: replaces `dataset.uri`: a DataFrame, a mapping of columns or arrays, a pair of samples and labels, or the
             path of a data file; see `write_data`.
+        validation: the same for the held-out part; replaces `dataset.validation`, and no row of the data is held out.
         directory: base of relative paths in a job that is no file.
         workers: instead of the job's number.
         progress: show the progress on standard error.
@@ -78,7 +80,8 @@ def train(
     with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
 
         def use(spec: JobSpec, base: Path) -> Trained:
-            return _train(_with(workers, spec), data, base, Path(folder), progress)
+            with_values = with_data(_with(workers, spec), data, validation, Path(folder))
+            return _train(with_values, base, Path(folder) / "run", progress)
 
         return with_job(job, data, directory, use)
 
@@ -100,15 +103,13 @@ def _with(workers: int | None, spec: JobSpec) -> JobSpec:
     return spec.model_copy(update={"resources": resources})
 
 
-def _train(spec: JobSpec, data: Any, directory: Path, folder: Path, progress: bool) -> Trained:
+def _train(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Trained:
     from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome
     from raydient.workers.network import load_model
 
-    path = data_here(spec, directory) if data is None else written_data(data, spec, folder)
-    run = folder / "run"
-    finished = _run(with_dataset(spec, str(path)), path, run, directory, progress)
+    finished = _run(spec, run, directory, progress)
     if finished.outcome is not Outcome.SUCCEEDED:
         state = "CANCELLED" if finished.outcome is Outcome.CANCELLED else "FAILED"
         message = finished.message or f"training was {finished.outcome}"
@@ -118,8 +119,9 @@ def _train(spec: JobSpec, data: Any, directory: Path, folder: Path, progress: bo
     return Trained(history, model, finished.epoch, finished.message)
 
 
-def _run(spec: JobSpec, data: Path, run: Path, directory: Path, progress: bool) -> "Finished":
+def _run(spec: JobSpec, run: Path, directory: Path, progress: bool) -> "Finished":
     """Train to the end; see `embedded.train`."""
+    data, *own = data_here(spec, directory)
     from raydient.server import embedded
     from raydient.server.training.reports import Report
 
@@ -133,4 +135,5 @@ def _run(spec: JobSpec, data: Path, run: Path, directory: Path, progress: bool) 
                 with suppress(OSError):  # a closed terminal or pipe must not end training
                     show_report(display, report, spec.training.epochs)
 
-        return embedded.train(spec, data, directory=run, report=show, files=directory)
+        validation = own[0] if own else None
+        return embedded.train(spec, data, validation=validation, directory=run, report=show, files=directory)

@@ -15,6 +15,8 @@ from .layers import INPUT, Name
 LABEL = "label"
 """Name of the only label of a job where labels have names."""
 DEFAULT_LABEL = "y"
+DEFAULT_ARRAY = "x"
+"""The array of samples in an NPZ file where the job names none."""
 SAMPLE_WEIGHT = "sample weight"
 """Name of the weights among the columns read beside the inputs; it has a space, which no label's name has."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -30,6 +32,23 @@ class Split(Model):
     """The share of the rows that is held out for evaluation; the rows are drawn from the job's seed."""
 
     test: Fraction = 0.2
+
+
+class Validation(Model):
+    """Held-out data of their own: another file of the same columns, or other arrays of an NPZ file.
+
+    Without `uri` it is the training data's file. `arrays` names the array of the held-out part for one of the training
+    part.
+    """
+
+    uri: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    arrays: Annotated[dict[Column, Column], Field(max_length=256)] = {}  # noqa: RUF012
+
+    @field_validator("arrays")
+    @classmethod
+    def _arrays_are_distinct(cls, arrays: dict[str, str]) -> dict[str, str]:
+        _distinct(tuple(arrays.values()))
+        return arrays
 
 
 class Input(Model):
@@ -73,7 +92,7 @@ class Dataset(Model):
     `inputs` instead, one of several outputs what they are compared with in `labels`. `sample_weight` is a factor of
     each sample's loss, 0 or more. `label_columns` are the columns of a CSV file that make one label of several values,
     one for each output or position. `impute` fills missing values in all inputs of numbers, `columns` prepares single
-    columns of a table and stands before it.
+    columns of a table and stands before it. With `validation` no row of the file is held out.
     """
 
     uri: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -87,7 +106,15 @@ class Dataset(Model):
     label_columns: Annotated[tuple[Column, ...], Field(max_length=65_536, strict=False)] = ()
     impute: Impute | None = None
     columns: Annotated[dict[Column, ColumnSettings], Field(max_length=65_536)] = {}  # noqa: RUF012
+    validation: Validation | None = None
     csv: CsvFormat = CsvFormat()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hold_out_no_row_twice(cls, data: object) -> object:
+        if isinstance(data, Mapping) and data.get("validation") is not None and not data.get("split"):
+            return {**data, "split": {"test": 0.0}}
+        return data
 
     @field_validator("features")
     @classmethod
@@ -164,6 +191,38 @@ class Dataset(Model):
             if listed and column not in listed:
                 raise ValueError(f'"{column}" is no column of an input')
         return columns
+
+    @field_validator("validation")
+    @classmethod
+    def _held_out_once(cls, validation: Validation | None, info: ValidationInfo) -> Validation | None:
+        if validation is None or not {"uri", "label", "features", "split", "inputs", "labels"} <= info.data.keys():
+            return validation
+        if share := info.data["split"].test:
+            raise ValueError(f"`split.test` holds {share:g} of the rows out already: leave one of the two out")
+        if not validation.arrays:
+            if validation.uri is None:
+                raise ValueError("needs `uri`, another file, or `arrays`, other arrays of the same NPZ file")
+            if validation.uri == info.data["uri"]:
+                raise ValueError(f'"{validation.uri}" is the file of the training data: name another one')
+            return validation
+        inputs = [column for input_ in info.data["inputs"].values() for column in input_.columns]
+        labels = [*info.data["labels"].values()] or [info.data["label"]]
+        names = [*(inputs or info.data["features"] or [DEFAULT_ARRAY]), *labels, info.data.get("sample_weight")]
+        used = [name for name in names if name]
+        for name in validation.arrays:
+            if name not in used:
+                raise ValueError(f'`arrays`: "{name}" is no array that the job reads; these are {", ".join(used)}')
+        if validation.uri is None:
+            for name in used:
+                if validation.arrays.get(name, name) in used:
+                    raise ValueError(f'`arrays`: "{name}" needs an array that the training part does not have')
+        return validation
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The files that the job reads: its data, and the held-out data if they have a file of their own."""
+        own = self.validation.uri if self.validation else None
+        return (self.uri,) if own is None else (self.uri, own)
 
     def imputes(self, column: str) -> Impute | None:
         """Return what stands in place of a column's missing values; None if these are errors."""

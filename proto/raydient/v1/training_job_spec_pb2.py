@@ -33,7 +33,7 @@ from raydient.v1 import schedules_pb2 as raydient_dot_v1_dot_schedules__pb2
 from raydient.v1 import scaling_pb2 as raydient_dot_v1_dot_scaling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#raydient/v1/training_job_spec.proto\x12\x0braydient.v1\x1a\x19raydient/v1/columns.proto\x1a\x1draydient/v1/consistency.proto\x1a\x18raydient/v1/ending.proto\x1a\x1araydient/v1/exchange.proto\x1a\x1braydient/v1/functions.proto\x1a\x19raydient/v1/network.proto\x1a\x1craydient/v1/optimizers.proto\x1a\x1braydient/v1/schedules.proto\x1a\x19raydient/v1/scaling.proto\"\xd1\x03\n\x0fTrainingJobSpec\x12\x19\n\x0c\x64isplay_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x06labels\x18\x02 \x03(\x0b\x32(.raydient.v1.TrainingJobSpec.LabelsEntry\x12)\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32\x18.raydient.v1.DatasetSpec\x12%\n\x07network\x18\x04 \x01(\x0b\x32\x14.raydient.v1.Network\x12\'\n\x08training\x18\x05 \x01(\x0b\x32\x15.raydient.v1.Training\x12-\n\x0b\x63heckpoints\x18\x06 \x01(\x0b\x32\x18.raydient.v1.Checkpoints\x12)\n\tresources\x18\x07 \x01(\x0b\x32\x16.raydient.v1.Resources\x12+\n\nmonitoring\x18\x08 \x01(\x0b\x32\x17.raydient.v1.Monitoring\x12\'\n\x08\x65xchange\x18\t \x01(\x0b\x32\x15.raydient.v1.Exchange\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_display_name\"\x96\x05\n\x0b\x44\x61tasetSpec\x12\x10\n\x03uri\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12!\n\x05split\x18\x04 \x01(\x0b\x32\x12.raydient.v1.Split\x12\x18\n\x0bstandardize\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x34\n\x06inputs\x18\x06 \x03(\x0b\x32$.raydient.v1.DatasetSpec.InputsEntry\x12\x34\n\x06labels\x18\x07 \x03(\x0b\x32$.raydient.v1.DatasetSpec.LabelsEntry\x12\x1a\n\rsample_weight\x18\x08 \x01(\tH\x03\x88\x01\x01\x12\x15\n\rlabel_columns\x18\t \x03(\t\x12#\n\x06impute\x18\n \x01(\x0b\x32\x13.raydient.v1.Impute\x12\x36\n\x07\x63olumns\x18\x0b \x03(\x0b\x32%.raydient.v1.DatasetSpec.ColumnsEntry\x12#\n\x03\x63sv\x18\r \x01(\x0b\x32\x16.raydient.v1.CsvFormat\x1a\x41\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.raydient.v1.Input:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aK\n\x0c\x43olumnsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.raydient.v1.ColumnSettings:\x02\x38\x01\x42\x06\n\x04_uriB\x08\n\x06_labelB\x0e\n\x0c_standardizeB\x10\n\x0e_sample_weight\"w\n\tCsvFormat\x12\x16\n\tdelimiter\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x64\x65\x63imal\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x0c\n\n_delimiterB\n\n\x08_decimalB\x0b\n\t_encoding\"@\n\x05Input\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\x12\x17\n\ncategories\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_categories\"#\n\x05Split\x12\x11\n\x04test\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_test\"\xd3\x06\n\x08Training\x12\x13\n\x06\x65pochs\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x17\n\nbatch_size\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x19\n\x0cmicrobatches\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\rH\x03\x88\x01\x01\x12)\n\toptimizer\x18\x05 \x01(\x0b\x32\x16.raydient.v1.Optimizer\x12#\n\x06sparse\x18< \x01(\x0b\x32\x13.raydient.v1.Sparse\x12\x1c\n\x0finitial_weights\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\'\n\x08numerics\x18\x07 \x01(\x0b\x32\x15.raydient.v1.Numerics\x12\x33\n\x08schedule\x18\x1e \x01(\x0b\x32!.raydient.v1.LearningRateSchedule\x12$\n\x07warm_up\x18\x1f \x01(\x0b\x32\x13.raydient.v1.WarmUp\x12\'\n\x08\x63lipping\x18( \x01(\x0b\x32\x15.raydient.v1.Clipping\x12\x32\n\x0e\x65\x61rly_stopping\x18\x14 \x01(\x0b\x32\x1a.raydient.v1.EarlyStopping\x12\x1f\n\x04keep\x18\x15 \x01(\x0b\x32\x11.raydient.v1.Keep\x12.\n\x0cweight_decay\x18) \x01(\x0b\x32\x18.raydient.v1.WeightDecay\x12\x17\n\naccumulate\x18* \x01(\rH\x05\x88\x01\x01\x12\x16\n\tmax_steps\x18\x16 \x01(\rH\x06\x88\x01\x01\x12\x18\n\x0bmax_minutes\x18\x17 \x01(\x01H\x07\x88\x01\x01\x12/\n\ron_non_finite\x18\x18 \x01(\x0b\x32\x18.raydient.v1.OnNonFinite\x12+\n\x07\x61verage\x18+ \x01(\x0b\x32\x1a.raydient.v1.WeightAverage\x12-\n\x0b\x63onsistency\x18, \x01(\x0b\x32\x18.raydient.v1.ConsistencyB\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x0f\n\r_microbatchesB\x07\n\x05_seedB\x12\n\x10_initial_weightsB\r\n\x0b_accumulateB\x0c\n\n_max_stepsB\x0e\n\x0c_max_minutes\"\x83\x01\n\x08Numerics\x12$\n\x06strict\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12!\n\x03\x61ny\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08portable\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"]\n\x0b\x43heckpoints\x12\x1d\n\x10interval_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04keep\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x13\n\x11_interval_secondsB\x07\n\x05_keep\"\x97\x01\n\tResources\x12)\n\x07workers\x18\x01 \x01(\x0b\x32\x18.raydient.v1.WorkerRange\x12)\n\tplacement\x18\x02 \x01(\x0b\x32\x16.raydient.v1.Placement\x12\x1e\n\x11parameter_servers\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x14\n\x12_parameter_servers\"\xb3\x01\n\tPlacement\x12\'\n\x08strategy\x18\x01 \x01(\x0b\x32\x15.raydient.v1.Strategy\x12\x45\n\x10parameter_server\x18\x02 \x03(\x0b\x32+.raydient.v1.Placement.ParameterServerEntry\x1a\x36\n\x14ParameterServerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\\\n\x08Strategy\x12\"\n\x04pack\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12$\n\x06spread\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"J\n\nMonitoring\x12\"\n\x15gradient_health_every\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x18\n\x16_gradient_health_every\"A\n\x0bWorkerRange\x12\x10\n\x03min\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_maxb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#raydient/v1/training_job_spec.proto\x12\x0braydient.v1\x1a\x19raydient/v1/columns.proto\x1a\x1draydient/v1/consistency.proto\x1a\x18raydient/v1/ending.proto\x1a\x1araydient/v1/exchange.proto\x1a\x1braydient/v1/functions.proto\x1a\x19raydient/v1/network.proto\x1a\x1craydient/v1/optimizers.proto\x1a\x1braydient/v1/schedules.proto\x1a\x19raydient/v1/scaling.proto\"\xd1\x03\n\x0fTrainingJobSpec\x12\x19\n\x0c\x64isplay_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x06labels\x18\x02 \x03(\x0b\x32(.raydient.v1.TrainingJobSpec.LabelsEntry\x12)\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32\x18.raydient.v1.DatasetSpec\x12%\n\x07network\x18\x04 \x01(\x0b\x32\x14.raydient.v1.Network\x12\'\n\x08training\x18\x05 \x01(\x0b\x32\x15.raydient.v1.Training\x12-\n\x0b\x63heckpoints\x18\x06 \x01(\x0b\x32\x18.raydient.v1.Checkpoints\x12)\n\tresources\x18\x07 \x01(\x0b\x32\x16.raydient.v1.Resources\x12+\n\nmonitoring\x18\x08 \x01(\x0b\x32\x17.raydient.v1.Monitoring\x12\'\n\x08\x65xchange\x18\t \x01(\x0b\x32\x15.raydient.v1.Exchange\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_display_name\"\xc3\x05\n\x0b\x44\x61tasetSpec\x12\x10\n\x03uri\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12!\n\x05split\x18\x04 \x01(\x0b\x32\x12.raydient.v1.Split\x12\x18\n\x0bstandardize\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x34\n\x06inputs\x18\x06 \x03(\x0b\x32$.raydient.v1.DatasetSpec.InputsEntry\x12\x34\n\x06labels\x18\x07 \x03(\x0b\x32$.raydient.v1.DatasetSpec.LabelsEntry\x12\x1a\n\rsample_weight\x18\x08 \x01(\tH\x03\x88\x01\x01\x12\x15\n\rlabel_columns\x18\t \x03(\t\x12#\n\x06impute\x18\n \x01(\x0b\x32\x13.raydient.v1.Impute\x12\x36\n\x07\x63olumns\x18\x0b \x03(\x0b\x32%.raydient.v1.DatasetSpec.ColumnsEntry\x12+\n\nvalidation\x18\x0c \x01(\x0b\x32\x17.raydient.v1.Validation\x12#\n\x03\x63sv\x18\r \x01(\x0b\x32\x16.raydient.v1.CsvFormat\x1a\x41\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.raydient.v1.Input:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aK\n\x0c\x43olumnsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.raydient.v1.ColumnSettings:\x02\x38\x01\x42\x06\n\x04_uriB\x08\n\x06_labelB\x0e\n\x0c_standardizeB\x10\n\x0e_sample_weight\"w\n\tCsvFormat\x12\x16\n\tdelimiter\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x64\x65\x63imal\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x0c\n\n_delimiterB\n\n\x08_decimalB\x0b\n\t_encoding\"\x8a\x01\n\nValidation\x12\x10\n\x03uri\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x33\n\x06\x61rrays\x18\x02 \x03(\x0b\x32#.raydient.v1.Validation.ArraysEntry\x1a-\n\x0b\x41rraysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04_uri\"@\n\x05Input\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\x12\x17\n\ncategories\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_categories\"#\n\x05Split\x12\x11\n\x04test\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_test\"\xd3\x06\n\x08Training\x12\x13\n\x06\x65pochs\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x17\n\nbatch_size\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x19\n\x0cmicrobatches\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\rH\x03\x88\x01\x01\x12)\n\toptimizer\x18\x05 \x01(\x0b\x32\x16.raydient.v1.Optimizer\x12#\n\x06sparse\x18< \x01(\x0b\x32\x13.raydient.v1.Sparse\x12\x1c\n\x0finitial_weights\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\'\n\x08numerics\x18\x07 \x01(\x0b\x32\x15.raydient.v1.Numerics\x12\x33\n\x08schedule\x18\x1e \x01(\x0b\x32!.raydient.v1.LearningRateSchedule\x12$\n\x07warm_up\x18\x1f \x01(\x0b\x32\x13.raydient.v1.WarmUp\x12\'\n\x08\x63lipping\x18( \x01(\x0b\x32\x15.raydient.v1.Clipping\x12\x32\n\x0e\x65\x61rly_stopping\x18\x14 \x01(\x0b\x32\x1a.raydient.v1.EarlyStopping\x12\x1f\n\x04keep\x18\x15 \x01(\x0b\x32\x11.raydient.v1.Keep\x12.\n\x0cweight_decay\x18) \x01(\x0b\x32\x18.raydient.v1.WeightDecay\x12\x17\n\naccumulate\x18* \x01(\rH\x05\x88\x01\x01\x12\x16\n\tmax_steps\x18\x16 \x01(\rH\x06\x88\x01\x01\x12\x18\n\x0bmax_minutes\x18\x17 \x01(\x01H\x07\x88\x01\x01\x12/\n\ron_non_finite\x18\x18 \x01(\x0b\x32\x18.raydient.v1.OnNonFinite\x12+\n\x07\x61verage\x18+ \x01(\x0b\x32\x1a.raydient.v1.WeightAverage\x12-\n\x0b\x63onsistency\x18, \x01(\x0b\x32\x18.raydient.v1.ConsistencyB\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x0f\n\r_microbatchesB\x07\n\x05_seedB\x12\n\x10_initial_weightsB\r\n\x0b_accumulateB\x0c\n\n_max_stepsB\x0e\n\x0c_max_minutes\"\x83\x01\n\x08Numerics\x12$\n\x06strict\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12!\n\x03\x61ny\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08portable\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"]\n\x0b\x43heckpoints\x12\x1d\n\x10interval_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04keep\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x13\n\x11_interval_secondsB\x07\n\x05_keep\"\x97\x01\n\tResources\x12)\n\x07workers\x18\x01 \x01(\x0b\x32\x18.raydient.v1.WorkerRange\x12)\n\tplacement\x18\x02 \x01(\x0b\x32\x16.raydient.v1.Placement\x12\x1e\n\x11parameter_servers\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\x14\n\x12_parameter_servers\"\xb3\x01\n\tPlacement\x12\'\n\x08strategy\x18\x01 \x01(\x0b\x32\x15.raydient.v1.Strategy\x12\x45\n\x10parameter_server\x18\x02 \x03(\x0b\x32+.raydient.v1.Placement.ParameterServerEntry\x1a\x36\n\x14ParameterServerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\\\n\x08Strategy\x12\"\n\x04pack\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12$\n\x06spread\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"J\n\nMonitoring\x12\"\n\x15gradient_health_every\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x18\n\x16_gradient_health_every\"A\n\x0bWorkerRange\x12\x10\n\x03min\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_maxb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASETSPEC_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_DATASETSPEC_COLUMNSENTRY']._loaded_options = None
   _globals['_DATASETSPEC_COLUMNSENTRY']._serialized_options = b'8\001'
+  _globals['_VALIDATION_ARRAYSENTRY']._loaded_options = None
+  _globals['_VALIDATION_ARRAYSENTRY']._serialized_options = b'8\001'
   _globals['_PLACEMENT_PARAMETERSERVERENTRY']._loaded_options = None
   _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_options = b'8\001'
   _globals['_TRAININGJOBSPEC']._serialized_start=307
@@ -55,35 +57,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGJOBSPEC_LABELSENTRY']._serialized_start=710
   _globals['_TRAININGJOBSPEC_LABELSENTRY']._serialized_end=755
   _globals['_DATASETSPEC']._serialized_start=775
-  _globals['_DATASETSPEC']._serialized_end=1437
-  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_start=1196
-  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_end=1261
+  _globals['_DATASETSPEC']._serialized_end=1482
+  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_start=1241
+  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_end=1306
   _globals['_DATASETSPEC_LABELSENTRY']._serialized_start=710
   _globals['_DATASETSPEC_LABELSENTRY']._serialized_end=755
-  _globals['_DATASETSPEC_COLUMNSENTRY']._serialized_start=1310
-  _globals['_DATASETSPEC_COLUMNSENTRY']._serialized_end=1385
-  _globals['_CSVFORMAT']._serialized_start=1439
-  _globals['_CSVFORMAT']._serialized_end=1558
-  _globals['_INPUT']._serialized_start=1560
-  _globals['_INPUT']._serialized_end=1624
-  _globals['_SPLIT']._serialized_start=1626
-  _globals['_SPLIT']._serialized_end=1661
-  _globals['_TRAINING']._serialized_start=1664
-  _globals['_TRAINING']._serialized_end=2515
-  _globals['_NUMERICS']._serialized_start=2518
-  _globals['_NUMERICS']._serialized_end=2649
-  _globals['_CHECKPOINTS']._serialized_start=2651
-  _globals['_CHECKPOINTS']._serialized_end=2744
-  _globals['_RESOURCES']._serialized_start=2747
-  _globals['_RESOURCES']._serialized_end=2898
-  _globals['_PLACEMENT']._serialized_start=2901
-  _globals['_PLACEMENT']._serialized_end=3080
-  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_start=3026
-  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_end=3080
-  _globals['_STRATEGY']._serialized_start=3082
-  _globals['_STRATEGY']._serialized_end=3174
-  _globals['_MONITORING']._serialized_start=3176
-  _globals['_MONITORING']._serialized_end=3250
-  _globals['_WORKERRANGE']._serialized_start=3252
-  _globals['_WORKERRANGE']._serialized_end=3317
+  _globals['_DATASETSPEC_COLUMNSENTRY']._serialized_start=1355
+  _globals['_DATASETSPEC_COLUMNSENTRY']._serialized_end=1430
+  _globals['_CSVFORMAT']._serialized_start=1484
+  _globals['_CSVFORMAT']._serialized_end=1603
+  _globals['_VALIDATION']._serialized_start=1606
+  _globals['_VALIDATION']._serialized_end=1744
+  _globals['_VALIDATION_ARRAYSENTRY']._serialized_start=1691
+  _globals['_VALIDATION_ARRAYSENTRY']._serialized_end=1736
+  _globals['_INPUT']._serialized_start=1746
+  _globals['_INPUT']._serialized_end=1810
+  _globals['_SPLIT']._serialized_start=1812
+  _globals['_SPLIT']._serialized_end=1847
+  _globals['_TRAINING']._serialized_start=1850
+  _globals['_TRAINING']._serialized_end=2701
+  _globals['_NUMERICS']._serialized_start=2704
+  _globals['_NUMERICS']._serialized_end=2835
+  _globals['_CHECKPOINTS']._serialized_start=2837
+  _globals['_CHECKPOINTS']._serialized_end=2930
+  _globals['_RESOURCES']._serialized_start=2933
+  _globals['_RESOURCES']._serialized_end=3084
+  _globals['_PLACEMENT']._serialized_start=3087
+  _globals['_PLACEMENT']._serialized_end=3266
+  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_start=3212
+  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_end=3266
+  _globals['_STRATEGY']._serialized_start=3268
+  _globals['_STRATEGY']._serialized_end=3360
+  _globals['_MONITORING']._serialized_start=3362
+  _globals['_MONITORING']._serialized_end=3436
+  _globals['_WORKERRANGE']._serialized_start=3438
+  _globals['_WORKERRANGE']._serialized_end=3503
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ def train(
     spec: JobSpec,
     dataset: Path,
     *,
+    validation: Path | None = None,
     directory: Path,
     report: Callable[[Report], None],
     transport: str = "auto",
@@ -45,6 +46,7 @@ def train(
     Args:
         spec: the specification.
         dataset: the data file for `spec.dataset.uri`.
+        validation: that for `spec.dataset.validation.uri`, if there is one.
         directory: folder for checkpoints, logs and the model; if it holds a checkpoint, training goes on from it.
         report: receives every report, on this thread.
         transport: see `Transport`.
@@ -64,7 +66,14 @@ def train(
         raise InvalidSpec([FieldError("training.numerics", text)])
     directory.mkdir(parents=True, exist_ok=True)
     memory = None if ray_address else machine_bytes()
-    prepared = prepare(spec, dataset, files=files or Path(), kept=directory / KEPT_FILE, memory_bytes=memory)
+    prepared = prepare(
+        spec,
+        dataset,
+        validation=validation,
+        files=files or Path(),
+        kept=directory / KEPT_FILE,
+        memory_bytes=memory,
+    )
     range_, link = spec.resources.workers, Transport(transport)
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
     secret = new_secret()

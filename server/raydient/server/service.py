@@ -26,7 +26,7 @@ GRACE_SECONDS = 5.0
 """Time that calls in progress may take after that."""
 CALL_THREADS = 32
 """Maximum number of calls that wait for the store or a file at a time."""
-Check = Callable[[JobSpec, Path, Call], None]
+Check = Callable[[JobSpec, Path, Call, Path | None], None]
 """Compares a specification with its data; see `JobManager`."""
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,8 @@ def check(*, job: Path, as_json: bool) -> None:
         from raydient.server.training.preparation import prepare
         from raydient.workers.network import Verdict
 
-        prepared = prepare(file.spec, data_here(file.spec, job.parent), files=job.parent)
+        data, *own = data_here(file.spec, job.parent)
+        prepared = prepare(file.spec, data, validation=own[0] if own else None, files=job.parent)
         for warning in prepared.warnings:
             echo(f"warning: {warning}", err=True)
     summary = _summary(prepared)

@@ -89,7 +89,7 @@ def kept(folder: Path) -> Iterator[None]:
 
 
 def check_resumable(run: "Run") -> None:
-    """Raise Failure if a run would fail again, or if its data file has changed."""
+    """Raise Failure if a run would fail again, or if a data file of it has changed."""
     from raydient.server.training.own_faults import OWN_FAULTS
 
     from .runs import sha256_of
@@ -98,14 +98,15 @@ def check_resumable(run: "Run") -> None:
         message = f"{run.name} failed by its own fault and would fail again: {run.reason}: {run.message}"
         raise Failure(message, NOT_ALLOWED, "JOB_AT_FAULT")
     remedy = f"put the file back that it began with, or begin anew: raydient train {run.job}"
-    try:
-        now = sha256_of(Path(run.data))
-    except OSError as error:
-        message = f"{run.data}: the data of {run.name} cannot be read: {error.strerror}; {remedy}"
-        raise Failure(message, WRONG_USAGE, "DATA_MISSING") from error
-    if now != run.sha256:
-        message = f"{run.data} has changed since {run.name} began (SHA-256 {now}, it was {run.sha256}); {remedy}"
-        raise Failure(message, NOT_ALLOWED, "DATA_CHANGED")
+    for file, sha256 in run.files:
+        try:
+            now = sha256_of(Path(file))
+        except OSError as error:
+            message = f"{file}: the data of {run.name} cannot be read: {error.strerror}; {remedy}"
+            raise Failure(message, WRONG_USAGE, "DATA_MISSING") from error
+        if now != sha256:
+            message = f"{file} has changed since {run.name} began (SHA-256 {now}, it was {sha256}); {remedy}"
+            raise Failure(message, NOT_ALLOWED, "DATA_CHANGED")
 
 
 def print_runs(runs: "Runs", as_json: bool) -> None:

@@ -35,6 +35,7 @@ class Run:
         job: the job file.
         specification: in JSON form, every default written out.
         data: the data file; `sha256` is that of its content.
+        validation: the file of the held-out data with its `validation_sha256`; empty if there is none.
         output: file that the model is written to.
         transport, cluster: values of the command's options.
         created: ISO 8601, UTC.
@@ -54,6 +55,13 @@ class Run:
     reason: str = ""
     message: str = ""
     format: str = FORMAT
+    validation: str = ""
+    validation_sha256: str = ""
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """The files that the run reads, each with the SHA-256 of its content."""
+        return [(self.data, self.sha256), *([(self.validation, self.validation_sha256)] if self.validation else [])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,13 +103,15 @@ def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
     output = _usable(options.output or Path(f"{job.stem}.safetensors"))
     with reading(job) as file:
         spec = _with(options, file.spec)
-        data = data_here(file.spec, job.parent).resolve()
+        data, *own = (path.resolve() for path in data_here(file.spec, job.parent))
         run = Run(
             name=job.stem,
             job=str(job.resolve()),
             specification=spec.canonical(),
             data=str(data),
             sha256=sha256_of(data),
+            validation=str(own[0]) if own else "",
+            validation_sha256=sha256_of(own[0]) if own else "",
             output=str(output.absolute()),
             transport=options.transport or "auto",
             cluster=options.cluster or "local",
@@ -250,6 +252,7 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
         finished = embedded.train(
             spec,
             Path(run.data),
+            validation=Path(run.validation) if run.validation else None,
             directory=folder,
             report=show,
             transport=run.transport,

@@ -37,6 +37,7 @@ class JobManager:
     """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
     `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and stops with the call.
+    The last argument is the file of `dataset.validation.uri`, if there is one.
 
     Attributes:
         store, datasets: for reading.
@@ -48,7 +49,7 @@ class JobManager:
         self,
         stores: Stores,
         dispatcher: Dispatcher,
-        check: Callable[[JobSpec, Path, Call], None],
+        check: Callable[[JobSpec, Path, Call, Path | None], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
@@ -77,7 +78,7 @@ class JobManager:
         self.validate(spec, call)
         with self._admission:
             call.check()
-            self._sources.find(spec.dataset.uri)  # may have been deleted during the check
+            self._find(spec)  # may have been deleted during the check
             if self.dispatcher.waiting >= QUEUE_LIMIT:
                 raise Exhausted(f"the queue is full: {QUEUE_LIMIT} jobs wait", reason="QUEUE_FULL")
             stored = self._store(job)
@@ -91,7 +92,8 @@ class JobManager:
         if least > slots:
             message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidSpec([FieldError("resources.workers", message)])
-        self._check(spec, self._sources.find(spec.dataset.uri), call)
+        dataset, validation = self._find(spec)
+        self._check(spec, dataset, call, validation)
 
     def preview(self, spec: JobSpec, call: Call | None = None) -> Job:
         """Return the job that `create` would accept, without a name. Raises the errors of `create`."""
@@ -125,7 +127,8 @@ class JobManager:
             return job
         if errors := _ends_that_have_passed(job, changes):
             raise InvalidSpec(errors)
-        self._check(after, self._sources.find(after.dataset.uri), call or Call())
+        dataset, validation = self._find(after)
+        self._check(after, dataset, call or Call(), validation)
         return self.dispatcher.amend(job_id, changes, len(job.updates))
 
     def delete(self, job_id: str) -> None:
@@ -168,6 +171,10 @@ class JobManager:
             if stored is None or stored.id != job.id:
                 self._removals.carry_out(place)
         return stored
+
+    def _find(self, spec: JobSpec) -> tuple[Path, Path | None]:
+        """Return the files of the data and of the held-out data. Raises NotFound, NotPermitted, InvalidSpec."""
+        return self._sources.find(spec.dataset.uri), self._sources.find_validation(spec.dataset)
 
     def _describe(self, known: set[str]) -> None:
         """Write the descriptions of jobs that earlier versions stored without one."""

@@ -76,6 +76,7 @@ class Replays:
             job=job.id,
             specification=job.spec.canonical(),
             dataset=str(self._sources.find(job.spec.dataset.uri)),
+            validation=str(self._sources.find_validation(job.spec.dataset) or ""),
             directory=str(folder),
             step=manifest.step,
         )

@@ -64,6 +64,7 @@ def spec_row(spec: JobSpec) -> dict[str, Any]:
         "spec": spec_text(spec),
         "display_name": spec.display_name,
         "dataset": spec.dataset.uri,
+        "validation": (spec.dataset.validation and spec.dataset.validation.uri) or "",
         "workers_min": workers.min,
         "workers_max": workers.max,
     }

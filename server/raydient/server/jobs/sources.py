@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raydient.server.errors import NotPermitted
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 
 from .datasets import DatasetStore
 
-FIELD = "dataset.uri"
+FIELD, VALIDATION = "dataset.uri", "dataset.validation.uri"
 STORED = "datasets/"
 
 
@@ -22,35 +23,44 @@ class Sources:
         self._datasets = datasets
         self._roots = tuple(root.resolve() for root in roots)
 
-    def find(self, uri: str) -> Path:
-        """Path of the file. Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec."""
+    def find_validation(self, dataset: Dataset) -> Path | None:
+        """Path of the file of `dataset.validation.uri`; None if there is none. Raises the errors of `find`."""
+        uri = dataset.validation.uri if dataset.validation else None
+        return None if uri is None else self.find(uri, VALIDATION)
+
+    def find(self, uri: str, field: str = FIELD) -> Path:
+        """Path of the file that the setting `field` names.
+
+        Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec.
+        """
         if uri.startswith(STORED):
             return self._datasets.path(uri.removeprefix(STORED))
         if "://" in uri:
-            raise _invalid(f"{uri[:200]!r} is a URL; upload the file and use datasets/{{id}}")
+            raise _invalid(field, f"{uri[:200]!r} is a URL; upload the file and use datasets/{{id}}")
         path = Path(uri)
         if "\0" in uri or not path.is_absolute():
             raise _invalid(
+                field,
                 f"{uri[:200]!r} is neither datasets/{{id}} nor an absolute path on the server; `raydient submit` "
                 "uploads a local file by itself",
             )
         try:
             path = path.resolve()
         except (OSError, RuntimeError):
-            raise self._outside(uri) from None
+            raise self._outside(uri, field) from None
         if not any(path.is_relative_to(root) for root in self._roots):
-            raise self._outside(uri)
+            raise self._outside(uri, field)
         if not _is_file(path):
-            raise _invalid(f"there is no file {uri[:200]!r} on the server")
+            raise _invalid(field, f"there is no file {uri[:200]!r} on the server")
         return path
 
     @staticmethod
-    def _outside(uri: str) -> NotPermitted:
+    def _outside(uri: str, field: str) -> NotPermitted:
         return NotPermitted(
-            f"{FIELD}: {uri[:200]!r} is outside the server's data roots; upload the file (`raydient submit` does) or "
+            f"{field}: {uri[:200]!r} is outside the server's data roots; upload the file (`raydient submit` does) or "
             "start the server with a data root above it",
             reason="FILE_OUTSIDE_DATA_ROOTS",
-            metadata={"field": FIELD},
+            metadata={"field": field},
         )
 
 
@@ -61,5 +71,5 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _invalid(message: str) -> InvalidSpec:
-    return InvalidSpec([FieldError(FIELD, message)])
+def _invalid(field: str, message: str) -> InvalidSpec:
+    return InvalidSpec([FieldError(field, message)])

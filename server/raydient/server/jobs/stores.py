@@ -70,6 +70,7 @@ class Stores:
             directory=self.directory.job(job.id),
             epochs=job.epochs,
             amendments=job.amendments,
+            validation=self.sources.find_validation(job.spec.dataset),
         )
 
     def close(self) -> None:

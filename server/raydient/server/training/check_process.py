@@ -31,6 +31,7 @@ class Question:
     Attributes:
         specification: of the job, in JSON form.
         dataset, jobs: paths.
+        validation: path of the held-out data; empty if they have no file of their own.
         memory: bytes that the check may use.
         seconds: wall time that it may take.
         find_problems: `module:name` of the function that checks.
@@ -40,6 +41,7 @@ class Question:
 
     specification: Mapping[str, Any]
     dataset: str
+    validation: str
     jobs: str
     memory: int
     seconds: float
@@ -112,6 +114,7 @@ def _answer(question: Question) -> Answer | None:
         find_problems(
             JobSpec.model_validate(question.specification),
             Path(question.dataset),
+            validation=Path(question.validation) if question.validation else None,
             jobs=Path(question.jobs),
             memory_bytes=question.machine,
             profile=None if question.profile is None else PROFILE.validate_python(question.profile),

@@ -82,10 +82,10 @@ class Checker:
         self._known: OrderedDict[str, Outcome] = OrderedDict()
         self._spare: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, spec: JobSpec, dataset: Path, call: Call) -> None:
-        """Compare a specification with the file at `dataset`.
+    def __call__(self, spec: JobSpec, dataset: Path, call: Call, validation: Path | None = None) -> None:
+        """Compare a specification with the file at `dataset`, and that of its held-out data if there is one.
 
-        The result is cached by the identity of the file and the parts of the specification that it depends on. The
+        The result is cached by the identity of the files and the parts of the specification that it depends on. The
         facts about the data are kept too: a job that reads the same content in the same way, with another network,
         batch size or loss, is compared with them alone. `preparation.check` lists the cases that need the file again.
 
@@ -95,11 +95,11 @@ class Checker:
             Late: the check takes longer than its limit.
             Abandoned: the call was abandoned meanwhile; the process has been ended.
         """
-        key = _key(spec, dataset)
+        key = _key(spec, dataset, validation)
         with self._lock:
             errors = self._known.get(key) if key else None
         if errors is None:
-            errors = self._run(spec, dataset, call)
+            errors = self._run(spec, dataset, call, validation)
             if key:
                 self._remember(key, errors)
         if errors:
@@ -118,13 +118,14 @@ class Checker:
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
-    def _run(self, spec: JobSpec, dataset: Path, call: Call) -> Outcome:
+    def _run(self, spec: JobSpec, dataset: Path, call: Call, validation: Path | None) -> Outcome:
         memory = int(self._limits.memory_share * self._available())
-        reading = self._profiles.reading(spec, dataset)
+        reading = self._profiles.reading(spec, dataset, validation)
         profile = self._profiles.find(reading)
         question = check_process.Question(
             specification=spec.canonical(),
             dataset=str(dataset),
+            validation=str(validation or ""),
             jobs=str(self._jobs),
             memory=memory,
             seconds=self._limits.seconds,
@@ -191,15 +192,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
                 pipe.close()
 
 
-def _key(spec: JobSpec, dataset: Path) -> str:
+def _key(spec: JobSpec, dataset: Path, validation: Path | None) -> str:
     """Return a key of everything that the result depends on; empty if the result must not be cached."""
     if spec.training.initial_weights:
         return ""  # another job's files, which may change
-    content = identity(dataset)
-    if not content:
+    contents = [identity(file) for file in (dataset, validation) if file is not None]
+    if not all(contents):
         return ""
     parts: dict[str, Any] = {key: value for key, value in spec.canonical().items() if key not in UNCHECKED}
     if not spec.training.has_schedule:
         training = {key: value for key, value in parts["training"].items() if key not in ("epochs", "optimizer")}
         parts["training"] = {**training, "optimizer": spec.training.optimizer.kind}
-    return json.dumps([content, parts], sort_keys=True)
+    return json.dumps([contents, parts], sort_keys=True)

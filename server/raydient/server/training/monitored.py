@@ -8,7 +8,7 @@ from raydient.spec.training import Training
 from raydient.workers.network import Network
 
 PLATEAU = "training.schedule.plateau"
-NO_HELD_OUT_PART = "there is none: set `dataset.split.test` above 0"
+NO_HELD_OUT_PART = "there is none: set `dataset.split.test` above 0 or name `dataset.validation`"
 
 
 def monitor_problems(training: Training, network: Network, test_rows: int) -> Iterator[FieldError]:

@@ -79,6 +79,7 @@ def prepare(
     spec: JobSpec,
     dataset: Path,
     *,
+    validation: Path | None = None,
     jobs: Path | None = None,
     files: Path | None = None,
     kept: Path | None = None,
@@ -90,6 +91,7 @@ def prepare(
     Args:
         spec: the job's specification.
         dataset: the data file.
+        validation: the file of `dataset.validation.uri`, if there is one.
         jobs, files: where to look for initial weights, see `find_weights`.
         kept: file that keeps the initial weights; used first if it exists, so that the job does not depend on the
             other job any more.
@@ -105,7 +107,7 @@ def prepare(
     errors += machine_problems(spec)
     with _collecting(errors):
         start = find_start(spec.training.initial_weights, jobs=jobs, files=files, kept=kept)
-    data, facts = _read(spec, dataset, start, errors)
+    data, facts = _read(spec, (dataset, validation), start, errors)
     if data is not None:
         learn(facts)
     network = _fit(spec, facts, errors)
@@ -122,6 +124,7 @@ def check(
     spec: JobSpec,
     dataset: Path,
     *,
+    validation: Path | None = None,
     jobs: Path | None = None,
     memory_bytes: int | None = None,
     profile: Profile | None = None,
@@ -132,7 +135,7 @@ def check(
     Args:
         spec: the job's specification.
         dataset: the data file.
-        jobs, memory_bytes: see `prepare`.
+        validation, jobs, memory_bytes: see `prepare`.
         profile: facts about the data from an earlier check of the same content with the same `reading`. The file is
             read again only if a loss encodes labels in another way than those before, or for
             `training.initial_weights`, whose categories and classes are compared with those of the data.
@@ -140,12 +143,13 @@ def check(
             valid; also if something else is invalid.
     """
     if spec.training.initial_weights:
-        prepare(spec, dataset, jobs=jobs, memory_bytes=memory_bytes)
+        prepare(spec, dataset, validation=validation, jobs=jobs, memory_bytes=memory_bytes)
     elif profile is None or not profile.covers(spec.network.named_outputs):
         known = profile.labels if profile else {}
         prepare(
             spec,
             dataset,
+            validation=validation,
             memory_bytes=memory_bytes,
             learn=lambda facts: learn(replace(facts, labels={**known, **facts.labels})),
         )
@@ -158,23 +162,25 @@ def check(
 
 
 def reading(spec: JobSpec) -> dict[str, Any]:
-    """Return the parts of a specification that decide how a file is read, besides the losses."""
+    """Return the parts of a specification that decide how its files are read, besides the losses."""
     dataset = {name: value for name, value in spec.canonical()["dataset"].items() if name != "uri"}
+    if spec.dataset.validation:
+        dataset["validation"] = spec.dataset.validation.arrays
     return {"dataset": dataset, "seed": spec.training.seed}
 
 
-def find_errors(parts: Mapping[str, Any], dataset: Path) -> list[FieldError]:
+def find_errors(parts: Mapping[str, Any], dataset: Path, validation: Path | None = None) -> list[FieldError]:
     """Find further errors of a job that has invalid sections, by reading the data with its valid sections.
 
     Args:
         parts: the valid sections of a `JobSpec`, the dataset among them, by name.
-        dataset: the data file, which may be absent.
+        dataset, validation: the data files, see `prepare`; they may be absent.
     """
     job = JobSpec(**parts) if "network" in parts else None
     if job is None or any(broken_links(job)):
-        return look(parts["dataset"], dataset)
+        return look(parts["dataset"], dataset, validation)
     try:
-        check(job, dataset)
+        check(job, dataset, validation=validation)
     except InvalidSpec as invalid:
         fields = JobSpec.model_fields.keys() - parts.keys()
         return [error for error in invalid.errors if error.path.partition(".")[0] not in fields]
@@ -191,13 +197,13 @@ def _collecting(errors: list[FieldError]) -> Iterator[None]:
 
 
 def _read(
-    spec: JobSpec, dataset: Path, start: Start | None, errors: list[FieldError]
+    spec: JobSpec, files: tuple[Path, Path | None], start: Start | None, errors: list[FieldError]
 ) -> tuple[Dataset | None, Profile]:
     """Return the data, None if it has errors, and the facts about it. Its errors are added to `errors`."""
-    outputs = spec.network.named_outputs
+    outputs, (dataset, validation) = spec.network.named_outputs, files
     try:
         scalings = start.signature.inputs if start and start.signature else {}
-        data = load(spec.dataset, dataset, outputs, spec.training.seed, scalings)
+        data = load(spec.dataset, dataset, outputs, spec.training.seed, scalings, validation=validation)
     except InvalidData as invalid:
         errors += invalid.errors
         return None, invalid.profile

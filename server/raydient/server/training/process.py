@@ -50,6 +50,7 @@ class CoordinatorLaunch:
         workers, minimum: see `RunRequest`.
         specification: the job's specification in JSON form.
         dataset, directory: paths, see `RunRequest`.
+        validation: the same; empty if there is none.
         cluster: see `Cluster.describe`.
         generation: the coordinator with the highest generation holds the job's folder, see `holding`.
         unix: name of the Unix socket at which the service connects.
@@ -70,6 +71,7 @@ class CoordinatorLaunch:
     secret: str = field(repr=False)
     transport: Transport = Transport.AUTO
     amendments: Sequence[Amendment] = ()
+    validation: str = ""
 
 
 LAUNCH = TypeAdapter(CoordinatorLaunch)
@@ -99,8 +101,9 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         _end_unless_followed(outbox, answers)
         directory, dataset = Path(launch.directory), Path(launch.dataset)
         spec = JobSpec.model_validate(launch.specification)
+        validation = Path(launch.validation) if launch.validation else None
         prepared = prepare_beside(
-            lambda: prepare(spec, dataset, jobs=directory.parent, kept=directory / KEPT_FILE),
+            lambda: prepare(spec, dataset, validation=validation, jobs=directory.parent, kept=directory / KEPT_FILE),
             dataset,
             answer=lambda seconds: _answer(network, outbox, seconds),
             orders=orders,

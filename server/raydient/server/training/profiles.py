@@ -60,13 +60,19 @@ class Profiles:
         self._lock = threading.Lock()  # guards the files and the mapping
         self._in_memory: OrderedDict[str, Profile] = OrderedDict()
 
-    def reading(self, spec: JobSpec, dataset: Path) -> Reading:
-        """Return how `spec` reads the present content of a data file."""
-        content = _size(dataset) if dataset.parent == self._stored else identity(dataset)
-        if not content:
+    def reading(self, spec: JobSpec, dataset: Path, validation: Path | None = None) -> Reading:
+        """Return how `spec` reads the present content of a data file, and of that of its held-out data."""
+        contents = [self._content(dataset)]
+        if validation is not None:
+            contents += [validation.name if validation.parent == self._stored else "", self._content(validation)]
+        if not (contents[0] and contents[-1]):
             return Reading(dataset, "")
-        text = json.dumps([VERSION, content, reading(spec)], sort_keys=True)
+        text = json.dumps([VERSION, *contents, reading(spec)], sort_keys=True)
         return Reading(dataset, sha256(text.encode()).hexdigest())
+
+    def _content(self, file: Path) -> str:
+        """Return a text that changes with the content of a file, besides its name; empty if there is no file."""
+        return _size(file) if file.parent == self._stored else identity(file)
 
     def find(self, reading: Reading) -> Profile | None:
         """Return the profile that was kept; None if there is none."""

@@ -30,12 +30,14 @@ class Question:
         job: the job's id.
         specification: that with which it was submitted, in JSON form.
         dataset, directory: paths of its data and of its folder.
+        validation: path of its held-out data; empty if they have no file of their own.
         step: step of the checkpoint up to which it is replayed.
     """
 
     job: str
     specification: Mapping[str, Any]
     dataset: str
+    validation: str
     directory: str
     step: int
 
@@ -90,7 +92,13 @@ def _replay(question: Question, progress: Callable[[int], None]) -> str:
 
     directory = Path(question.directory)
     spec = JobSpec.model_validate(question.specification)
-    prepared = prepare(spec, Path(question.dataset), jobs=directory.parent, kept=directory / KEPT_FILE)
+    prepared = prepare(
+        spec,
+        Path(question.dataset),
+        validation=Path(question.validation) if question.validation else None,
+        jobs=directory.parent,
+        kept=directory / KEPT_FILE,
+    )
     manifests = (manifest for _, manifest, _ in good_manifests(directory / "checkpoints", question.job))
     manifest = next((manifest for manifest in manifests if manifest.step == question.step), None)
     if manifest is None:

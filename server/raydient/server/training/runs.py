@@ -46,6 +46,7 @@ class RunRequest:
         workers, minimum: number of workers to start, and number below which training is suspended after a grace period.
         spec: its specification, validated.
         dataset: the data file on this machine.
+        validation: the file of `dataset.validation.uri`, if there is one.
         directory: the job's folder for checkpoints and model; created if absent. If it holds a checkpoint, the run
             starts from it.
         epochs: number of the newest epoch that the service has; the run reports only newer ones.
@@ -60,6 +61,7 @@ class RunRequest:
     directory: Path
     epochs: int = 0
     amendments: Sequence[Amendment] = ()
+    validation: Path | None = None
 
 
 class RunListener(Protocol):
@@ -318,6 +320,7 @@ class Runner:
             secret=address.secret.hex(),
             transport=self._transport,
             amendments=request.amendments,
+            validation=str(request.validation or ""),
         )
         log = request.directory / "logs" / "coordinator.log"
         process = self._cluster.start(

@@ -1,6 +1,8 @@
 """Loads a data file as arrays ready for training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +15,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
 from raydient.spec.values import is_number, number_hint, quoted
-from raydient.workers.network import Kind, Preprocessing, Target, category_texts
+from raydient.workers.network import Kind, Preprocessing, SampleError, Target, category_texts
 from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
 
 from .dataset import Dataset
@@ -22,6 +24,7 @@ from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
 from .transforms import added_features, feature_text, fit, setting_path
+from .validation import encode_as, read_validation, validation_path
 
 
 def load(
@@ -30,6 +33,8 @@ def load(
     outputs: Sequence[Output],
     seed: int,
     start: Mapping[str, Preprocessing] = MappingProxyType({}),
+    *,
+    validation: Path | None = None,
 ) -> Dataset:
     """Read the file at `path`, the local file of `spec.uri`.
 
@@ -40,6 +45,7 @@ def load(
         seed: of the split into training and held-out part.
         start: preprocessing of the initial weights, by input. Inputs with the same columns keep its figures; those of
             all others are computed from the training part.
+        validation: the local file of `spec.validation.uri`, if that names one.
 
     Raises:
         InvalidData: lists all errors, as far as one does not hide another; paths begin with `dataset.`.
@@ -50,37 +56,99 @@ def load(
         raise InvalidData(invalid.errors, Profile(_named_shapes(spec, path))) from invalid
     errors = list(raw.errors)
     encoded = _encoded(spec, raw, outputs, errors)
-    weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
     train, test = split_rows(seed, raw.rows, spec.split.test)
     if not len(train):
         errors.append(
             FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves no row to train on")
         )
-    for what, rows in (("training", train), ("held-out", test)):
-        if weights is not None and len(rows) and not weights[rows].any():
-            message = f"all {len(rows)} samples of the {what} part have weight 0"
+    weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
+    parts = [_Part(raw, train, encoded, weights), _Part(raw, test, encoded, weights)]
+    if spec.validation:
+        parts[1] = _own_part(spec, (path, validation or path), parts[0], outputs, errors)
+    for what, part in zip(("training", "held-out"), parts, strict=True):
+        if part.weights is not None and len(part.rows) and not part.weights[part.rows].any():
+            message = f"all {len(part.rows)} samples of the {what} part have weight 0"
             errors.append(FieldError("dataset.sample_weight", message))
     inputs, xs = {}, {}
     if raw.inputs is not None and len(train):
         for name, raw_input in raw.inputs.items():
-            try:
+            with _collecting(errors):
                 inputs[name] = _preprocessing(spec, name, raw_input, train, start.get(name))
-                xs[name] = [_float32(inputs[name], raw_input, rows, spec, name) for rows in (train, test)]
-            except InvalidSpec as invalid:
-                errors += invalid.errors
+                xs[name] = [_float32(inputs[name], part, spec, name) for part in parts]
     if errors:
         known = [output for output in outputs if output.layer in encoded]
         labels = {label_key(one): LabelFacts.of([encoded[one.layer][0]], encoded[one.layer][1]) for one in known}
-        raise InvalidData(errors, Profile(_prepared_shapes(spec, raw.shapes), len(train), len(test), labels=labels))
+        held_out = len(parts[1].rows)
+        raise InvalidData(errors, Profile(_prepared_shapes(spec, raw.shapes), len(train), held_out, labels=labels))
 
-    def part(number: int, rows: NDArray[np.int64]) -> Samples:
-        ys = {name: values[rows] for name, (values, _) in encoded.items()}
-        factors = None if weights is None else weights[rows]
-        return Samples({name: parts[number] for name, parts in xs.items()}, ys, factors)
+    def samples(number: int) -> Samples:
+        part = parts[number]
+        ys = {name: values[part.rows] for name, (values, _) in part.encoded.items()}
+        factors = None if part.weights is None else part.weights[part.rows]
+        return Samples({name: several[number] for name, several in xs.items()}, ys, factors)
 
     names = spec.named_labels
     targets = {output.layer: Target(names[output.label], encoded[output.layer][1]) for output in outputs}
-    return Dataset(part(0, train), part(1, test), inputs, targets)
+    return Dataset(samples(0), samples(1), inputs, targets)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Part:
+    """The training part or the held-out part before its preparation.
+
+    Attributes:
+        raw: the content of its file.
+        rows: rows of the file that it consists of, ascending.
+        encoded: labels of all rows of the file, by output.
+        weights: factors of the losses of all rows of the file; None where all are 1.
+        place: path of the setting that names its file, if that is not the file of the training data.
+    """
+
+    raw: RawData
+    rows: NDArray[np.int64]
+    encoded: Mapping[str, Encoded]
+    weights: NDArray[np.float32] | None
+    place: str = ""
+
+
+def _own_part(
+    spec: DatasetSpec, files: tuple[Path, Path], train: _Part, outputs: Sequence[Output], errors: list[FieldError]
+) -> _Part:
+    """Return the held-out part from data of its own; their errors are added to `errors`.
+
+    Args:
+        spec: of the training data, with `validation`.
+        files: those of the training data and of the held-out data.
+        train: the training part.
+        outputs: see `load`.
+    """
+    place = validation_path(spec)
+    with_classes = {output.label for output in outputs if train.encoded.get(output.layer, ((), ()))[1]}
+    try:
+        own = read_validation(spec, *files, train.raw, with_classes)
+    except InvalidSpec as invalid:
+        errors += invalid.errors
+        return _Part(train.raw, train.rows[:0], train.encoded, train.weights)
+    errors += own.errors
+    encoded: dict[str, Encoded] = {}
+    for output in outputs:
+        if output.layer in train.encoded and output.label in own.labels:
+            with _collecting(errors):
+                column = spec.named_labels[output.label]
+                encoded[output.layer] = encode_as(train.encoded[output.layer], own, output, column, place)
+    problems: list[FieldError] = []
+    weights = _weights(own.labels.get(SAMPLE_WEIGHT), problems)
+    errors += [FieldError(place, f"{quoted(spec.sample_weight or '')}: {problem.message}") for problem in problems]
+    return _Part(own, np.arange(own.rows), encoded, weights, place)
+
+
+@contextmanager
+def _collecting(errors: list[FieldError]) -> Iterator[None]:
+    """Add the errors of an InvalidSpec raised inside to `errors`."""
+    try:
+        yield
+    except InvalidSpec as invalid:
+        errors += invalid.errors
 
 
 def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
@@ -136,12 +204,15 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
     return weights
 
 
-def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
-    """Return the errors of the file at `path` that do not depend on the losses."""
-    try:
-        return list(read(spec, path, ()).errors)
-    except InvalidSpec as invalid:
-        return list(invalid.errors)
+def look(spec: DatasetSpec, path: Path, validation: Path | None = None) -> list[FieldError]:
+    """Return the errors of the files, see `load`, that do not depend on the losses."""
+    errors: list[FieldError] = []
+    with _collecting(errors):
+        raw = read(spec, path, ())
+        errors += raw.errors
+        if spec.validation:
+            errors += read_validation(spec, path, validation or path, raw, ()).errors
+    return errors
 
 
 def _preprocessing(
@@ -160,17 +231,22 @@ def _names(raw: RawInput) -> tuple[str, ...]:
     return raw.columns if raw.is_table else ()
 
 
-def _float32(
-    preprocessing: Preprocessing, raw: RawInput, rows: NDArray[np.int64], spec: DatasetSpec, name: str
-) -> NDArray[np.float32]:
-    """Preprocess the samples of some rows for the network; contiguous float32."""
-    with np.errstate(over="ignore"):
-        result = preprocessing.apply(raw.values[rows])
+def _float32(preprocessing: Preprocessing, part: _Part, spec: DatasetSpec, name: str) -> NDArray[np.float32]:
+    """Preprocess the samples of a part for the network; contiguous float32. Raises InvalidSpec."""
+    where = part.place or (f"dataset.inputs.{name}" if spec.inputs else "dataset.features")
+    if part.raw.inputs is None:
+        return np.empty((0, *preprocessing.prepared_shape), np.float32)  # its errors are known
+    raw, rows = part.raw.inputs[name], part.rows
+    try:
+        with np.errstate(over="ignore"):
+            result = preprocessing.apply(raw.values[rows])
+    except SampleError as error:  # a category that the training data lack
+        text = f"{feature_text(raw, error.place)}: {error.args[0]} of the training data"
+        raise InvalidSpec([FieldError(where, f"{text} (row {(error.row or 0) + 1})")]) from error
     if not (finite := np.isfinite(result)).all():
         row, *place = (int(i) for i in np.argwhere(~finite)[0])
         text = f"{feature_text(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
         what, setting = preprocessing.why_not_finite(float(raw.values[(rows[row], *place)]), tuple(place))
-        path = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
-        path = setting_path(spec, raw, tuple(place), setting) if setting else path
+        path = setting_path(spec, raw, tuple(place), setting) if setting and not part.place else where
         raise InvalidSpec([FieldError(path, f"{text} {what}")])
     return result
