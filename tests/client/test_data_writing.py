@@ -116,6 +116,19 @@ def test_arrays_are_an_npz_file(tmp_path: Path) -> None:
     assert write_data((x, y), None, tmp_path).name == "data.npz"
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, np.ma.masked], ids=repr)
+def test_missing_numbers_of_arrays_are_nan(tmp_path: Path, missing: object) -> None:
+    expected = [[1, np.nan], [3, 4]]
+    masked = np.ma.masked_array([[1, 2], [3, 4]], mask=[[False, True], [False, False]])
+    for x in ([[1, missing], [3, 4]], [[True, missing], [3.0, 4]], masked, list(masked)):
+        with np.load(write_data((x, [0, missing]), of(), tmp_path)) as arrays:
+            np.testing.assert_array_equal(arrays["x"], expected)
+            assert arrays["y"].tolist() == [0, pytest.approx(np.nan, nan_ok=True)]
+    assert write_data({"a": masked[0], "y": [missing, 1]}, of(), tmp_path).read_text() == "a,y\n1,\n,1\n"
+    with pytest.raises(InvalidSamples, match="y, row 2: there is no value"):
+        write_data((masked, ["p", missing]), of(), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -12,7 +12,7 @@ import pytest
 from raydient.client import LocalModel, ModelUnreadable, load_model, samples
 from raydient.client.evaluation import Confusion
 from raydient.spec.network import Network
-from raydient.workers.network import Model, Preprocessing, Scaling, Target, build, save_model
+from raydient.workers.network import Imputation, Model, Preprocessing, Scaling, Target, build, save_model
 
 SPECIFICATION = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "softmax_cross_entropy"})
 SCALING = Scaling(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
@@ -74,6 +74,35 @@ def test_columns_are_selected_by_name(model: LocalModel, network: Model, expecte
 def test_samples_that_do_not_fit_are_refused(model: LocalModel, table: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model.predict(table)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, np.ma.masked], ids=repr)
+def test_missing_values_are_the_same_in_every_form(network: Model, missing: object) -> None:
+    imputation = Imputation(np.array([0]), np.array([7.0]), np.zeros(0, np.int64))
+    model = LocalModel(replace(network, inputs={"input": replace(network.input, transforms=(imputation, SCALING))}))
+    expected = model.predict({"a": [1.0, 7.0], "b": [2.0, 4.0]}).outputs
+    rows = [[2.0, 1.0], [4.0, missing]]
+    masked = np.ma.masked_array([[2, 1], [4, 9]], mask=[[False, False], [False, True]])
+    for table, columns in (
+        ({"a": [1.0, missing], "b": [2.0, 4.0]}, ()),
+        (pd.DataFrame(rows, columns=["b", "a"], dtype=object), ()),
+        (rows, ["b", "a"]),
+        ([row[::-1] for row in rows], ()),
+        (masked, ["b", "a"]),
+        (masked[:, ::-1], ()),
+        (list(masked), ["b", "a"]),
+        ({"a": masked[:, 1], "b": [2, 4]}, ()),
+    ):
+        np.testing.assert_array_equal(model.predict(table, columns).outputs, expected)
+    for table, columns in (
+        ({"a": [1.0, 2.0], "b": [1.0, missing]}, ()),
+        (rows, ["a", "b"]),
+        (rows, ()),
+        (masked.astype(float), ()),
+        (np.array([[1, 2], [3, np.nan]]), ()),
+    ):
+        with pytest.raises(ValueError, match=r"^b, row 2: there is no value"):
+            model.predict(table, columns)
 
 
 def test_files_are_read_in_parts(
@@ -224,6 +253,16 @@ def test_the_command_prints_metrics_and_classes(run, path: Path, tmp_path: Path)
     done = run("evaluate", path, data)
     assert (done.exit_code, done.stderr) == (2, f"{data}: y, row 2 (line 3): 'a' is not a number\n")
     assert run("evaluate", path, data, "--checkpoint", "best").exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("name", ["model.onnx", "runs/model.npz", "model.ONNX"])
+def test_model_files_of_other_formats_are_wrong_usage(run, service, tmp_path: Path, command: str, name: str) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n")
+    done = run(command, name, tmp_path / "data.csv")
+    assert (done.exit_code, done.stdout, service.calls) == (2, "", [])
+    assert f"{name} is not the name of a job, and of model files .safetensors alone is read" in done.stderr
+    assert "raydient download JOB -o model.safetensors" in done.stderr
 
 
 def test_the_model_of_a_job_is_fetched(run, service, path: Path, tmp_path: Path) -> None:

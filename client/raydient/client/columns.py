@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Where = Callable[[int], str]
     """Returns the text by which messages name a sample, for its number from 0."""
 
-MISSING_TYPES = frozenset({"NoneType", "NAType", "NaTType"})
+MISSING_TYPES = frozenset({"NoneType", "NAType", "NaTType", "MaskedConstant"})
+"""Types of the values that stand for a missing one, besides NaN."""
 EXACT_IN_FLOAT64 = 2**53
 
 
@@ -92,6 +93,31 @@ def check_lengths(lengths: Mapping[str, int]) -> None:
         raise InvalidSamples(f"the columns differ in length: {', '.join(f'{n} has {c}' for n, c in lengths.items())}")
 
 
+def as_array(name: str, values: Any) -> "NDArray[Any]":
+    """The values of a column or array as they are; of lists an array of objects. A masked value becomes None.
+
+    Raises:
+        InvalidSamples: the samples differ in shape.
+    """
+    import numpy as np
+
+    raw = values.to_numpy() if hasattr(values, "to_numpy") else values
+    if isinstance(raw, list | tuple) and any(isinstance(one, np.ma.MaskedArray) and one.ndim for one in raw):
+        raw = np.ma.stack(raw)
+    if isinstance(raw, np.ma.MaskedArray):
+        if not np.ma.is_masked(raw):
+            return raw.data
+        objects = raw.data.astype(object)
+        objects[np.ma.getmaskarray(raw)] = None
+        return objects
+    if isinstance(raw, np.ndarray):
+        return raw
+    try:
+        return np.array(raw, object)
+    except ValueError as error:
+        raise InvalidSamples(f"{name}: the samples differ in shape: {error}") from None
+
+
 def own_type(name: str, values: Any, where: "Where" = row_number, *, is_optional: bool = False) -> "NDArray[Any]":
     """Values as bool, int64, float32, float64 or (for texts) object: the first type that holds them without loss.
 
@@ -103,17 +129,13 @@ def own_type(name: str, values: Any, where: "Where" = row_number, *, is_optional
     """
     import numpy as np
 
-    raw = values.to_numpy() if hasattr(values, "to_numpy") else values
-    array: NDArray[Any] = raw if isinstance(raw, np.ndarray) else np.empty(0)
-    if not isinstance(raw, np.ndarray):
-        try:
-            array = np.array(raw, object)
-        except ValueError as error:
-            raise InvalidSamples(f"{name}: the samples differ in shape: {error}") from None
+    array = as_array(name, values)
     match array.dtype.kind:
         case "b":
             return array
         case "f":
+            if not is_optional and len(missing := np.argwhere(np.isnan(array))):
+                raise InvalidSamples(f"{name}, {where(int(missing[0][0]))}: there is no value")
             return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64, copy=False)
         case "i" | "u" if array.dtype.itemsize <= 2:
             return array.astype(np.float32)  # exact, and small on the wire
@@ -149,9 +171,7 @@ def numbers(
         array = np.array(values, np.float64).reshape(array.shape)
     if array.dtype.kind == "f" and (bad := np.isinf(array) if is_optional else ~np.isfinite(array)).any():
         row, *rest = np.argwhere(bad)[0].tolist()
-        value = array[(row, *rest)]
-        problem = "there is no value" if np.isnan(value) else f"{value} is not a finite number"
-        raise InvalidSamples(f"{name}, {where(row)}: {problem}")
+        raise InvalidSamples(f"{name}, {where(row)}: {array[(row, *rest)]} is not a finite number")
     return array
 
 
@@ -222,6 +242,8 @@ def _of_objects(name: str, array: "NDArray[Any]", where: "Where", *, allows_nan:
         case ["float"]:
             return array.astype(np.float64)
         case ["float", "int"] if all(kinds[type(v)] is float or abs(v) <= EXACT_IN_FLOAT64 for v in values):
+            return array.astype(np.float64)
+        case ["bool", "float"] | ["bool", "int"] | ["bool", "float", "int"] if allows_nan:
             return array.astype(np.float64)
     return _texts(array)
 

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from raydient.spec.csv_text import PLAIN, UTF8, Dialect
 
-from .columns import MISSING_TYPES, InvalidSamples, check_lengths, is_series, named_columns, own_type, row_number
+from .columns import (
+    MISSING_TYPES,
+    InvalidSamples,
+    as_array,
+    check_lengths,
+    is_series,
+    named_columns,
+    own_type,
+    row_number,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +59,7 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
         raise InvalidSamples(f"the data must be {kinds}, not {type(data).__name__}")
     if not table:
         raise InvalidSamples("the data have no columns")
-    columns = {name: _array(values) for name, values in table.items()}
+    columns = {name: as_array(name, values) for name, values in table.items()}
     if any(array.ndim > 1 for array in columns.values()):
         return _write_arrays(table, folder)
     return _write_table(columns, dataset, folder)
@@ -74,23 +83,10 @@ def _categories(dataset: "Dataset | None") -> frozenset[str]:
     return frozenset(column for input_ in inputs if input_.categories for column in input_.columns)
 
 
-def _array(values: Any) -> "NDArray[Any]":
-    """The values of a column or array as they are; of lists an array of objects."""
-    import numpy as np
-
-    raw = values.to_numpy() if hasattr(values, "to_numpy") else values
-    if isinstance(raw, np.ndarray):
-        return raw
-    try:
-        return np.array(raw, object)
-    except ValueError as error:
-        raise InvalidSamples(f"the samples differ in shape: {error}") from None
-
-
 def _write_arrays(arrays: Mapping[str, Any], folder: Path) -> Path:
     from numpy.lib.format import write_array
 
-    plain = {name: _plain(name, _array(values)) for name, values in arrays.items()}
+    plain = {name: _plain(name, as_array(name, values)) for name, values in arrays.items()}
     path = folder / f"{STEM}.npz"
     with zipfile.ZipFile(path, "w") as archive:  # `numpy.savez` takes no array named `file`
         for name, array in plain.items():
@@ -100,11 +96,12 @@ def _write_arrays(arrays: Mapping[str, Any], folder: Path) -> Path:
 
 
 def _plain(name: str, array: "NDArray[Any]") -> "NDArray[Any]":
-    """An array without Python objects."""
+    """An array without Python objects. A missing value among numbers becomes NaN."""
     import numpy as np
 
     if array.dtype.kind == "O":
-        array = own_type(name, array)
+        has_texts = any(isinstance(value, str) for value in array.ravel().tolist())
+        array = own_type(name, array, is_optional=not has_texts)
     return array.astype(np.str_) if array.dtype.kind == "O" else array
 
 

@@ -10,6 +10,7 @@ from raydient.v1.model_service_pb2 import Model, ModelInput
 
 from .columns import (
     InvalidSamples,
+    as_array,
     check_lengths,
     is_series,
     name_problem,
@@ -222,7 +223,7 @@ def columns_beside(dataset: "Dataset | DatasetSpec") -> frozenset[str] | None:
 
 def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:
     """The columns of an array (n, columns) by name."""
-    array = own_type("inputs", inputs)
+    array = as_array("inputs", inputs)
     if array.ndim != 2 or array.shape[1] != len(columns):
         raise InvalidSamples(f"{len(columns)} names of columns for inputs of shape {array.shape}")
     if len(set(columns)) < len(columns):
@@ -257,14 +258,22 @@ def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "ND
         if missing or unknown:
             raise InvalidSamples(f"{name}: the columns do not fit this input; {name_problem(missing, unknown)}")
         return _of_columns(input_, table, where)
-    # the model refuses values that are missing in other columns than these
-    array = _values(input_, values, name, where, is_optional=bool(input_.optional_columns))
-    shape = tuple(input_.shape)
+    array, shape = as_array(name, values), tuple(input_.shape)
+    if input_.is_table and array.shape[1:] == shape and _may_lack_values(array):
+        # by column, because each has its own rule for missing values, and errors name it
+        return _of_columns(input_, {column: array[:, place] for place, column in enumerate(input_.columns)}, where)
+    array = _values(input_, array, name, where, is_optional=bool(input_.optional_columns))
     if array.ndim == 1 and shape == (1,):
         array = array.reshape(-1, 1)
     if array.ndim == 0 or array.shape[1:] != shape:
         raise InvalidSamples(f"{name}: at least one sample of shape {shape} is needed, one a row, not {array.shape}")
     return array
+
+
+def _may_lack_values(array: "NDArray[Any]") -> bool:
+    import numpy as np
+
+    return array.dtype.kind == "O" or (array.dtype.kind == "f" and not np.isfinite(array).all())
 
 
 def _values(input_: ModelInput, values: Any, name: str, where: "Where", *, is_optional: bool) -> "NDArray[Any]":

@@ -36,8 +36,15 @@ model_argument = click.argument("model", metavar=f"JOB|MODEL{MODEL_SUFFIX}")
 
 def local_model(model: str, checkpoint: int | str | None) -> "LocalModel | None":
     """Load the network in a file; None if `model` is not the name of one but that of a job of the service."""
-    if Path(model).suffix.lower() != MODEL_SUFFIX:
+    suffix = Path(model).suffix.lower()
+    if not suffix:
         return None
+    if suffix != MODEL_SUFFIX:
+        remedy = f"`raydient download JOB -o {Path(model).stem}{MODEL_SUFFIX}` fetches one from the service"
+        raise click.UsageError(
+            f"{model} is not the name of a job, and of model files {MODEL_SUFFIX} alone is read: {remedy}, "
+            f"in Python `model.save` writes one"
+        )
     if checkpoint is not None:
         raise click.UsageError("a model file has no checkpoints: --checkpoint is for a job of the service")
     from raydient.client.local_model import load_model
