@@ -1,5 +1,6 @@
 """`raydient.client.train`: data from Python, the result, and errors before training and during it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raydient.client import InvalidSpec, JobNotSucceeded, MissingExtra, extras, train
+from raydient.client import InvalidSpec, JobNotSucceeded, MissingExtra, extras, load_model, train
 from raydient.server import embedded
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.reports import EpochEnded, Finished, Outcome
+from raydient.spec.dataset import columns_beside
 from raydient.workers.network import Model, Preprocessing, Target, build, save_model
 
 JOB = {"dataset": {}, "network": {"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"}}
@@ -37,7 +39,8 @@ class Training:
         directory.mkdir()
         weights = np.ones(build(spec.network, (2,)).layout.size, np.float32)
         preprocessing = Preprocessing((2,), ("b", "a"), is_table=True)
-        save_model(directory / "model.safetensors", Model.plain(spec.network, preprocessing, weights, Target("y")))
+        model = Model.plain(spec.network, preprocessing, weights, Target("y"))
+        save_model(directory / "model.safetensors", replace(model, beside=columns_beside(spec.dataset)))
         record = History(directory / HISTORY_FILE)
         for number in (1, 2):
             epoch = EpochEnded(number, 5 * number, 0.1, {"train": {"loss": 1 / number}, "test": {"loss": 0.5}})
@@ -70,15 +73,23 @@ def test_a_table_is_trained_on(training: Training, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == ""
 
 
-def test_the_model_knows_which_columns_the_job_chose_among(training: Training) -> None:
+def test_the_model_knows_which_columns_the_job_chose_among(training: Training, tmp_path: Path) -> None:
     further = TABLE.assign(id=7)
     with pytest.raises(ValueError, match="unknown: id"):
         train(JOB, TABLE, progress=False).model.predict(further)
     chosen = train({**JOB, "dataset": {"features": ["b", "a"]}}, further, progress=False).model
-    assert chosen.predict(further).outputs.tolist() == [[5.0], [7.0]]
-    assert chosen.evaluate(further).rows == 2
     weighted = train({**JOB, "dataset": {"sample_weight": "w"}}, TABLE.assign(w=1), progress=False).model
-    assert len(weighted.predict(TABLE.assign(w=1)).outputs) == 2
+    further.to_csv(tmp_path / "data.csv", index=False)
+    for model in (chosen, load_model(chosen.save(tmp_path / "model.safetensors"))):
+        assert model.predict(further).outputs.tolist() == [[5.0], [7.0]]
+        assert model.predict(tmp_path / "data.csv").outputs.tolist() == [[5.0], [7.0]]
+        assert model.evaluate(further).rows == 2
+        with pytest.raises(ValueError, match=r"missing: a; unknown: aa, id; did you mean 'a' by 'aa'\?$"):
+            model.predict(further.rename(columns={"a": "aa"}))
+    for model in (weighted, load_model(weighted.save(tmp_path / "model.safetensors"))):
+        assert len(model.predict(TABLE.assign(w=1)).outputs) == 2
+        with pytest.raises(ValueError, match="unknown: id"):
+            model.predict(further)
 
 
 def test_a_model_is_saved_in_each_format(training: Training, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from raydient.server.training.reports import EpochEnded, Outcome
+from raydient.spec.dataset import columns_beside
 from raydient.workers.network import load_model
 
 from .conftest import execute
@@ -15,7 +16,9 @@ def test_any_number_of_local_workers(job, local, expected, tmp_path, workers, tr
     finished = execute(prepared, local, tmp_path, transport=transport)
     assert (finished.outcome, finished.step) == (Outcome.SUCCEEDED, prepared.schedule.steps)
     assert finished.digest == expected(prepared)
-    assert load_model(tmp_path / "model.safetensors").digest == finished.digest
+    model = load_model(tmp_path / "model.safetensors")
+    assert model.digest == finished.digest
+    assert model.beside == columns_beside(prepared.spec.dataset) != ()
 
 
 @pytest.mark.ray

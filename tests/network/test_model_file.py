@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,10 +126,10 @@ def test_a_flipped_bit(path):
 
 
 def changed(path, tensors=None, **metadata):
-    """Rewrite the file at `path` with other tensors or metadata; metadata of None is left out."""
+    """Rewrite the file at `path` with other tensors or metadata, of which None is left out, and without a checksum."""
     with safe_open(path, framework="np") as file:
         old = file.metadata()
-    new = {key: value for key, value in {**old, **metadata}.items() if value is not None}
+    new = {key: value for key, value in {**old, "checksum": None, **metadata}.items() if value is not None}
     save_file({**load_file(path), **(tensors or {})}, path, new)
 
 
@@ -151,6 +152,9 @@ def inputs(**changes):
         ({"inputs": inputs(scaling=[1])}, "damaged metadata"),
         ({"targets": "[]"}, "damaged metadata"),
         ({"digest": "0" * 64}, "not 0000"),
+        ({"targets": '{"dense_1": ["kind", []]}'}, "damaged metadata: targets: the outputs are dense_2"),
+        ({"beside": "3"}, "damaged metadata: beside"),
+        ({"checksum": "0" * 64}, "damaged metadata: they have the checksum .*, not 0000"),
     ],
 )
 def test_metadata_is_checked(path, metadata, message):
@@ -171,6 +175,18 @@ def test_tensors_must_fit_the_network(path, tensors):
     changed(path, tensors)
     with pytest.raises(ModelError, match="its network has"):
         load_model(path)
+
+
+def test_other_programs_may_add_metadata(path, model):
+    with safe_open(path, framework="np") as file:
+        save_file(load_file(path), path, {**file.metadata(), "note": "mine"})
+    assert load_model(path).digest == model.digest
+
+
+@pytest.mark.parametrize("beside", [(), ("kind", "weight"), None])
+def test_columns_beside_the_inputs_come_back(path, model, beside):
+    save_model(path, replace(model, beside=beside))
+    assert load_model(path).beside == beside
 
 
 def test_a_file_of_the_first_version_is_read(path, model):

@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from raydient.spec.dataset import columns_beside
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
 from raydient.v1 import model_service_pb2 as model_api
@@ -21,7 +22,7 @@ from .events import Event, event_of
 from .history import History, Point
 from .notebook import properties
 from .prediction import Prediction, call_predict
-from .predictor import Predictor, columns_beside
+from .predictor import Predictor
 from .replaying import Replay
 from .states import FINAL, state_name
 from .updating import update_request

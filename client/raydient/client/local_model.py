@@ -50,11 +50,11 @@ class LocalModel(Predictor):
         model: description of the network's inputs and outputs (message `raydient.v1.Model`).
     """
 
-    def __init__(self, network: "Model", beside: frozenset[str] | None = frozenset()) -> None:
-        """Wrap a network; `beside` is that of `Predictor`, besides the labels."""
+    def __init__(self, network: "Model") -> None:
+        """Wrap a network."""
         from raydient.workers.description import model_message
 
-        super().__init__(model_message("", network), self._outputs, beside)
+        super().__init__(model_message("", network), self._outputs, network.beside)
         self._network = network
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Applies a trained network to samples."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,6 @@ from .samples import Samples, read_samples
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from raydient.spec.dataset import Dataset
-    from raydient.v1.training_job_spec_pb2 import DatasetSpec
-
     from .columns import Where
 
     Compute = Callable[[Mapping[str, NDArray[Any]], Where], dict[str, Prediction]]
@@ -44,7 +41,7 @@ class Predictor:
         model: description of the network's inputs and outputs (message `raydient.v1.Model`).
     """
 
-    def __init__(self, model: Model, compute: "Compute", beside: frozenset[str] | None) -> None:
+    def __init__(self, model: Model, compute: "Compute", beside: Collection[str] | None) -> None:
         """Prepare to select the inputs of a network among samples of any form.
 
         Args:
@@ -126,9 +123,11 @@ class Predictor:
 
     def unknown(self, table: Mapping[str, Any]) -> list[str]:
         """Columns that are neither features nor other columns of the training data."""
-        if self._beside is None:
-            return []
-        known = {*self.features, *self._beside, *(part.name for part in self.model.inputs)}
+        return [] if self._beside is None else self._others(table)
+
+    def _others(self, table: Mapping[str, Any]) -> list[str]:
+        """Columns that are not known to have been among the training data."""
+        known = {*self.features, *(self._beside or ()), *(part.name for part in self.model.inputs)}
         known |= {output.label for output in self.model.outputs}
         return [name for name in table if name not in known]
 
@@ -149,10 +148,7 @@ class Predictor:
             if name not in table
         ]
         if absent:
-            used = {name for input_ in self.model.inputs for name in (input_.name, *input_.columns)} | (
-                self._beside or set()
-            )
-            raise InvalidSamples(self._missing(absent, [name for name in table if name not in used]))
+            raise InvalidSamples(self._missing(absent, self._others(table)))
         return {
             input_.name: _of_array(input_, table[input_.name], input_.name, where)
             if input_ in complete
@@ -211,14 +207,6 @@ class Predictor:
             names = ", ".join(self.features[:8]) + (", ..." if len(self.features) > 8 else "")
             return f"{problem}; give the columns their names, or pass an array with the columns in this order: {names}"
         return problem
-
-
-def columns_beside(dataset: "Dataset | DatasetSpec") -> frozenset[str] | None:
-    """The columns that training data had beside the features; None if the job chose among columns, so any may occur."""
-    if dataset.features or dataset.inputs:
-        return None
-    labels = {dataset.label, *dataset.label_columns, *dataset.labels.values()}
-    return frozenset(name for name in (*labels, dataset.sample_weight) if name)
 
 
 def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:

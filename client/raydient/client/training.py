@@ -15,7 +15,6 @@ from .errors import JobNotSucceeded, MissingExtra
 from .extras import missing_packages
 from .history import History, Point
 from .local_model import LocalModel, one_thread
-from .predictor import columns_beside
 
 if TYPE_CHECKING:
     from raydient.server.training.reports import EpochEnded, Finished
@@ -115,7 +114,7 @@ def _train(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Trained
         message = finished.message or f"training was {finished.outcome}"
         raise JobNotSucceeded(message, state=state, reason=finished.reason)
     history = history_of(read_history(run / HISTORY_FILE))
-    model = LocalModel(load_model(run / MODEL_FILE), columns_beside(spec.dataset))
+    model = LocalModel(load_model(run / MODEL_FILE))
     return Trained(history, model, finished.epoch, finished.message)
 
 

@@ -1,7 +1,7 @@
 """The data of a job: one table or array with its label, or several inputs and labels by name."""
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Protocol
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -250,6 +250,31 @@ class Dataset(Model):
     def input_names(self) -> tuple[str, ...]:
         """The names by which layers refer to the inputs."""
         return tuple(self.inputs) or (INPUT,)
+
+
+class AnyDataset(Protocol):
+    """A `Dataset`, or its message."""
+
+    @property
+    def features(self) -> Sequence[str]: ...
+    @property
+    def inputs(self) -> Mapping[str, object]: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def label_columns(self) -> Sequence[str]: ...
+    @property
+    def sample_weight(self) -> str | None: ...
+
+
+def columns_beside(dataset: AnyDataset) -> tuple[str, ...] | None:
+    """Return the columns of the data that are no inputs; None if the job chooses among columns, so any may occur."""
+    if dataset.features or dataset.inputs:
+        return None
+    labels = dataset.label_columns or dataset.labels.values() or [dataset.label]
+    return tuple(name for name in (*labels, dataset.sample_weight) if name)
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from raydient.files import LOCAL, Disk, remove_leftovers
 from raydient.server.parameters.snapshots import vectors
+from raydient.spec.dataset import columns_beside
 from raydient.steps.amendments import Amendment
 from raydient.steps.arrays import AnyArray
 from raydient.steps.scores import EPOCH_SCORES, SCORE
@@ -173,7 +174,13 @@ class Storage:
     def _model(self, weights: AnyArray, amendments: Sequence[Amendment]) -> Model:
         data, specification = self._prepared.dataset, self._prepared.spec.network
         return Model(
-            specification, data.inputs, weights, data.targets, mixed_bits=self.numerics.mixed, amendments=amendments
+            specification,
+            data.inputs,
+            weights,
+            data.targets,
+            mixed_bits=self.numerics.mixed,
+            amendments=amendments,
+            beside=columns_beside(self._prepared.spec.dataset),
         )
 
     def read(self) -> StartingPoint:

@@ -17,9 +17,10 @@ from .indices import Extent, TableUse, index_problems, table_uses
 from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
 from .layers import Pass, Shape, shape_text
 from .memory import program_bytes
-from .model import Model, ModelError, ModelTooLargeError, Signature, load_model, save_model
+from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_places, category_texts
 from .program import Program
+from .signature import Signature
 from .standardization import Scaling
 from .summary import LayerRow, describe
 from .transform import FitError, Settings, Transform

@@ -11,7 +11,7 @@ from raydient.spec.columns import Bounds
 
 from .layers import Shape
 from .onnx_graph import OnnxGraph
-from .transform import FitError, Floats64, Places, Settings, Transform
+from .transform import FigureError, FitError, Floats64, Places, Settings, Transform, check_places, check_shape
 
 LIMIT = float(np.finfo(np.float64).max)
 """Bound of a feature on a side on which it has none."""
@@ -45,6 +45,14 @@ class Bounding(Transform):
         """See `Transform`."""
         bounds = zip(self.places.tolist(), self.low.tolist(), self.high.tolist(), strict=True)
         return {"clip": {place: _bounds_text(low, high) for place, low, high in bounds}}
+
+    def check(self, shape: Shape) -> None:
+        """See `Transform`."""
+        _check_columns(self.places, shape)
+        check_shape("low", self.low, self.places.shape)
+        check_shape("high", self.high, self.places.shape)
+        if (self.low >= self.high).any():
+            raise FigureError("high", "a number is not above that of `low`")
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`."""
@@ -91,6 +99,10 @@ class Logarithm(Transform):
             raise FitError((int(places[place]),), f"{least[place]:g} has no log(1 + x): clip it above -1")
         return cls(places)
 
+    def check(self, shape: Shape) -> None:
+        """See `Transform`."""
+        _check_columns(self.places, shape)
+
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`. NaN or infinite where there is no logarithm."""
         logarithms = x.copy()
@@ -105,6 +117,12 @@ class Logarithm(Transform):
         has_logarithm[self.places] = True
         logarithms = graph.node("Log", [graph.node("Add", [x, graph.constant(1.0, exact=True)])])
         return graph.node("Where", [graph.constant(has_logarithm), logarithms, x])
+
+
+def _check_columns(places: Places, shape: Shape) -> None:
+    if len(shape) != 1:
+        raise FigureError("places", f"columns of a table are needed, but a sample has shape {shape}")
+    check_places("places", places, shape[0])
 
 
 def _bounds_text(low: float, high: float) -> str:

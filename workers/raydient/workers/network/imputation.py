@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -13,7 +14,18 @@ from raydient.spec.columns import Impute
 from .layers import Shape
 from .onnx_graph import DOUBLE, OnnxGraph
 from .standardization import mean_of
-from .transform import FitError, Floats64, Places, Settings, Texts, Transform
+from .transform import (
+    FigureError,
+    FitError,
+    Floats64,
+    Places,
+    Settings,
+    Texts,
+    Transform,
+    check_places,
+    check_shape,
+    check_texts,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +110,15 @@ class Imputation(Transform):
     def shape(self, shape: Shape) -> Shape:
         """See `Transform`."""
         return (shape[0] + len(self.indicators),) if len(self.indicators) else shape
+
+    def check(self, shape: Shape) -> None:
+        """See `Transform`."""
+        check_places("places", self.places, prod(shape))
+        check_shape("values", self.values, self.places.shape)
+        check_places("indicators", self.indicators, prod(shape))
+        if len(self.indicators) and (len(shape) > 1 or not np.isin(self.indicators, self.places).all()):
+            raise FigureError("indicators", "places of filled features of a sample of one axis are needed")
+        check_texts("rules", self.rules, len(self.places), Impute.model_fields)
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`."""

@@ -15,8 +15,8 @@ from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
 
 from .graph import Network
-from .model import FORMATS, Signature, read_signature
 from .preprocessing import Preprocessing, Target
+from .signature import FORMATS, Signature, read_signature
 
 
 def weights_problem(network: Network, path: Path) -> str | None:

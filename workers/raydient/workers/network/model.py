@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,10 @@ from .ends import by_name, only
 from .graph import Network
 from .indices import check_samples
 from .layers import Shape
-from .preprocessing import TRANSFORMS, Kind, Preprocessing, SampleError, Target
+from .preprocessing import Preprocessing, SampleError, Target
 from .program import Program
-from .standardization import Scaling
-from .transform import Transform
+from .signature import CHECKSUM, FORMAT, FORMATS, MetadataError, Signature, checksum, read_signature
 
-FORMAT = "raydient-model/3"
-FORMATS = ("raydient-model/1", "raydient-model/2", FORMAT)
-"""Formats that `load_model` reads. Version 1 had one input and one output without names, version 2 only `scaling`."""
 BLOCK_ROWS = 256
 """Rows that are predicted at a time. A constant, because another shape of a matrix product gives other bits."""
 
@@ -56,6 +52,7 @@ class Model:
         targets: the meaning of each output, by name.
         mixed_bits: machines that compute other bits than each other may have computed the weights.
         amendments: amendments of the job with which the weights were computed; `load_model` does not read them.
+        beside: columns of the training data that are no inputs; None if the job chose among them, so any may occur.
     """
 
     specification: spec.Network
@@ -64,6 +61,7 @@ class Model:
     targets: Mapping[str, Target]
     mixed_bits: bool = False
     amendments: Sequence[Amendment] = ()
+    beside: tuple[str, ...] | None = ()
 
     @classmethod
     def plain(
@@ -111,15 +109,15 @@ class Model:
     @property
     def metadata(self) -> dict[str, str]:
         """The metadata of a safetensors file of the weights, from which `load_model` restores the model."""
-        return {
+        metadata = {
             "format": FORMAT,
             "network": json.dumps(self.specification.canonical()),
-            "inputs": json.dumps({name: _input_data(input_) for name, input_ in self.inputs.items()}),
-            "targets": json.dumps({name: [target.label, target.classes] for name, target in self.targets.items()}),
+            **Signature(self.inputs, self.targets, self.beside).metadata,
             "digest": self.digest,
             **({"mixed_bits": "true"} if self.mixed_bits else {}),
             **({"amendments": json.dumps([asdict(one) for one in self.amendments])} if self.amendments else {}),
         }
+        return {**metadata, CHECKSUM: checksum(metadata)}
 
     def predict(self, x: AnyArray) -> NDArray[np.float32]:
         """The only output for raw samples of the only input: (n, *output shape) for (n, *input shape).
@@ -228,75 +226,17 @@ def load_model(path: Path) -> Model:
         return _from_file(path, tensors, metadata)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file: {error}") from error
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, ValidationError, InvalidSpec) as error:
+    except (KeyError, MetadataError, ValidationError, InvalidSpec) as error:
         raise ModelError(f"{path} has damaged metadata: {error}") from error
-
-
-def _input_data(preprocessing: Preprocessing) -> dict[str, Any]:
-    return {
-        "shape": preprocessing.shape,
-        "columns": preprocessing.columns,
-        "is_table": preprocessing.is_table,
-        "transforms": [
-            {"kind": step.kind, **{name: getattr(step, name).tolist() for name in step.types}}
-            for step in preprocessing.transforms
-        ],
-        "vocabulary": preprocessing.vocabulary,
-        "kind": preprocessing.kind.value,
-    }
-
-
-def _input(data: dict[str, Any]) -> Preprocessing:
-    steps = data["transforms"] if "transforms" in data else _of_scaling(data["scaling"])
-    vocabulary = tuple(data["vocabulary"])
-    # earlier versions did not store the type; their categories are texts
-    kind = Kind(data.get("kind", Kind.TEXT if vocabulary else Kind.NUMBER))
-    shape, columns, is_table = tuple(data["shape"]), tuple(data["columns"]), bool(data["is_table"])
-    if is_table and shape != (len(columns),):
-        raise TypeError(f"{len(columns)} columns make no sample of shape {shape}")
-    return Preprocessing(shape, columns, is_table, tuple(map(_transform, steps)), vocabulary, kind)
-
-
-def _transform(data: dict[str, Any]) -> Transform:
-    kind = TRANSFORMS[data["kind"]]
-    # earlier versions did not store the settings, which are texts
-    names = [name for name in kind.types if name in data or kind.types[name] is not np.str_]
-    return kind(**{name: np.array(data[name], kind.types[name]) for name in names})
-
-
-def _of_scaling(scaling: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The only step of earlier versions."""
-    return [{"kind": Scaling.kind, **scaling}] if scaling else []
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """The inputs and outputs of a model, by name."""
-
-    inputs: Mapping[str, Preprocessing]
-    targets: Mapping[str, Target]
-
-
-def read_signature(metadata: Mapping[str, str]) -> Signature:
-    """The inputs and outputs from the metadata of a file of any version."""
-    if metadata["format"] != FORMATS[0]:
-        inputs = {name: _input(data) for name, data in json.loads(metadata["inputs"]).items()}
-        targets = json.loads(metadata["targets"])
-        return Signature(inputs, {name: Target(label, tuple(classes)) for name, (label, classes) in targets.items()})
-    read = {key: json.loads(metadata[key]) for key in ("input_shape", "features", "classes", "scaling")}
-    columns = read["features"]
-    data = {"shape": read["input_shape"], "columns": columns, "scaling": read["scaling"], "vocabulary": ()}
-    (output,) = spec.Network.model_validate_json(metadata["network"]).named_outputs
-    return Signature(
-        {INPUT: _input(data | {"is_table": bool(columns)})},
-        {output.layer: Target(metadata["label"], tuple(read["classes"]))},
-    )
 
 
 def _from_file(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str]) -> Model:
     specification = spec.Network.model_validate_json(metadata["network"])
     signature = read_signature(metadata)
-    layout = build(specification, {name: input_.prepared_shape for name, input_ in signature.inputs.items()}).layout
+    network = build(specification, {name: input_.prepared_shape for name, input_ in signature.inputs.items()})
+    if {output.name for output in network.outputs} != signature.targets.keys():
+        raise MetadataError(f"targets: the outputs are {', '.join(output.name for output in network.outputs)}")
+    layout = network.layout
     wanted = {p.name: p.shape for p in layout.parameters}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     if wanted != shapes or any(tensor.dtype != np.float32 for tensor in tensors.values()):
@@ -305,7 +245,9 @@ def _from_file(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str
     for name, view in layout.views(weights).items():
         view[...] = tensors[name]
     mixed = metadata.get("mixed_bits") == "true"
-    model = Model(specification, signature.inputs, weights, signature.targets, mixed_bits=mixed)
+    model = Model(
+        specification, signature.inputs, weights, signature.targets, mixed_bits=mixed, beside=signature.beside
+    )
     if model.digest != metadata["digest"]:
-        raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest']}")
+        raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest'][:64]}")
     return model

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.columns import Scale
+
 from .layers import Shape
 from .onnx_graph import OnnxGraph
-from .transform import FitError, Floats64, Settings, Texts, Transform
+from .transform import FigureError, FitError, Floats64, Settings, Texts, Transform, check_shape, check_texts
 
 BLOCK_ROWS = 1024
 """Rows that are squared at a time, so that the float64 intermediate stays small."""
@@ -84,6 +86,14 @@ class Scaling(Transform):
     def settings_of(cls, kinds: Sequence[str]) -> Settings:
         """Return the settings of the scaling of features of these kinds."""
         return {"scale": dict(enumerate(kinds))}
+
+    def check(self, shape: Shape) -> None:
+        """See `Transform`."""
+        check_shape("mean", self.mean, shape)
+        check_shape("scale", self.scale, shape)
+        if (self.scale <= 0).any():
+            raise FigureError("scale", f"{self.scale.min()} is not above 0")
+        check_texts("kinds", self.kinds, self.mean.size, Scale.model_fields)
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`."""

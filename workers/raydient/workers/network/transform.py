@@ -1,7 +1,7 @@
 """A step of the preparation of numbers, with figures that were fitted on the training part."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +30,18 @@ class FitError(ValueError):
         self.place = place
 
 
+class FigureError(ValueError):
+    """A field of a step that has no meaning.
+
+    Attributes:
+        name: of the field.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class Transform(ABC):
     """A step of the preparation of numbers: a dataclass whose fields are arrays, stored with a model by their names.
 
@@ -51,9 +63,36 @@ class Transform(ABC):
         return shape
 
     @abstractmethod
+    def check(self, shape: Shape) -> None:
+        """Check the fields of a step from a file for samples of a shape; the arrays have the types, and finite numbers.
+
+        Raises:
+            FigureError: a field has no meaning for such samples.
+        """
+
+    @abstractmethod
     def apply(self, x: Floats64) -> Floats64:
         """Return samples (n, *shape) after this step, in a new array; missing values are NaN."""
 
     @abstractmethod
     def to_onnx(self, graph: OnnxGraph, x: str, shape: Shape) -> str:
         """Add the operators of `apply` for samples of `shape`; `x` and the result are float64."""
+
+
+def check_places(name: str, places: Places, size: int) -> None:
+    """Raise FigureError if places of features are not ascending indices below `size`."""
+    if places.ndim != 1 or (np.diff(places) <= 0).any() or ((places < 0) | (places >= size)).any():
+        raise FigureError(name, f"ascending places below {size} are needed")
+
+
+def check_shape(name: str, array: NDArray[Any], *shapes: Shape) -> None:
+    """Raise FigureError if an array has none of some shapes."""
+    if array.shape not in shapes:
+        raise FigureError(name, f"its shape is {array.shape}, not {shapes[0]}")
+
+
+def check_texts(name: str, texts: Texts, count: int, known: Iterable[str]) -> None:
+    """Raise FigureError if settings are not one for each of `count` features, or one for all, among those known."""
+    check_shape(name, texts, (count,), (1,))
+    if unknown := sorted(set(texts.tolist()) - set(known)):
+        raise FigureError(name, f"{unknown[0]!r:.100} is none of {', '.join(known)}")
