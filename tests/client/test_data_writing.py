@@ -81,6 +81,13 @@ def test_a_name_that_the_encoding_lacks_is_refused(tmp_path: Path) -> None:
         write_data({"\u4e2d": [1.0], "y": [0]}, of(csv={"encoding": "latin-1"}), tmp_path)
 
 
+def test_booleans_keep_their_names_as_labels(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": [True, False], "y": [True, False]})
+    assert write_data(table, of(), tmp_path).read_text() == "a,y\n1,True\n0,False\n"
+    assert write_data(table, of(label_columns=["y", "a"]), tmp_path).read_text() == "a,y\nTrue,True\nFalse,False\n"
+    assert write_data(table, None, tmp_path).read_text() == "a,y\nTrue,True\nFalse,False\n"
+
+
 NUMBERS = st.one_of(
     st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5).map(np.array),
     st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=5).map(

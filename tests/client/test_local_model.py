@@ -209,6 +209,25 @@ def test_texts_may_be_the_labels_of_two_classes(loss: str) -> None:
     assert evaluation.confusions["dense_1"].counts.tolist() == [[1, 0], [1, 1]]
 
 
+def test_labels_that_are_booleans(tmp_path: Path) -> None:
+    network = replace(regression(loss="binary_cross_entropy"), targets={"dense_1": Target("y", ("False", "True"))})
+    table = pd.DataFrame({"x": [-2.0, -1.0, 3.0], "y": [False, True, True]})
+    table.to_csv(tmp_path / "pandas.csv", index=False)
+    (tmp_path / "other.csv").write_text("x,y\n-2,false\n-1,true\n3,TRUE\n")
+    for data in (table, tmp_path / "pandas.csv", tmp_path / "other.csv", table.astype({"y": object})):
+        assert LocalModel(network).evaluate(data).confusions["dense_1"].counts.tolist() == [[1, 0], [1, 1]]
+    assert LocalModel(network).predict(table).class_names == ("False", "True")
+
+
+@pytest.mark.parametrize("vocabulary", [("False", "True"), ("false", "true")])
+def test_categories_that_are_booleans(vocabulary: tuple[str, ...], network: Model) -> None:
+    preprocessing = Preprocessing((2,), ("a", "b"), is_table=True, vocabulary=vocabulary)
+    model = LocalModel(replace(network, inputs={"input": preprocessing}))
+    expected = model.predict({"a": list(vocabulary), "b": list(vocabulary)}).outputs
+    for values in ([False, True], ["False", "True"], ["false", "true"], ["FALSE", "TRUE"]):
+        np.testing.assert_array_equal(model.predict({"a": values, "b": values}).outputs, expected)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raydient.spec.values import is_missing, number_of
 from raydient.workers.data import csv_header, csv_rows, limits
 
 GOOD = "a,b,y\n1,2.5,0\n-3,4e2,1\n"
@@ -83,6 +84,25 @@ def test_truth_values_after_numbers(load_file, errors_of):
     assert message == "column 'a': 'yes' in row 2 (line 3) is not a number"
     ((_, message),) = errors_of("a,b,y\ntrue,1,0\n,2,0\n")
     assert "column 'a': row 2 (line 3) has no value; `impute: median` fills such values" in message
+
+
+SPACES = ["\t", "\x0b", "\x0c", "\xa0", "\u2003", "\u3000", "\x1c", "\x1f", "\x85", "\ufeff"]
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("text", ["5", "true", "NA"])
+def test_one_rule_says_which_space_belongs_to_a_number(load_file, errors_of, space, text):
+    """The reader of training data and that of predictions, which also reads texts of tables, agree."""
+    spaced = f"{space}{text}{space}"
+    content = f"b,a,y\n0,{spaced},0\n0,7,1\n"
+    if space in "\t\x0b\x0c":
+        value = load_file(content, impute="mean").train.x[0, 1]
+        assert value == (7 if is_missing(spaced) else number_of(spaced))
+    else:
+        ((_, message),) = errors_of(content, impute="mean")
+        assert "in row 1 (line 2) is not a number" in message
+        assert not is_missing(spaced)
+        assert number_of(spaced) is None
 
 
 def test_numbers_are_read_as_most_programs_read_them(load_file, errors_of):

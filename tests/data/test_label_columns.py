@@ -33,6 +33,18 @@ def test_columns_side_by_side(load_file, errors_of, content, loss, labels, class
     assert (data.target.label, data.target.classes) == ("t1 to t2", classes)
 
 
+def test_booleans_side_by_side(load_file):
+    for loss, classes in (("binary_cross_entropy", ()), ("softmax_cross_entropy", ("False", "True"))):
+        data = load_file("a,t,u\n1,true,False\n2,TRUE,true\n", loss, label_columns=["t", "u"])
+        assert (data.train.y.tolist(), data.target.classes) == ([[1, 0], [1, 1]], classes)
+    assert load_file(
+        "a,t,u\n1,true,3\n2,false,4\n", "mean_squared_error", label_columns=["t", "u"]
+    ).train.y.tolist() == [
+        [1, 3],
+        [0, 4],
+    ]
+
+
 def test_the_order_is_that_of_the_specification(load_file):
     assert load_file(NUMBERS, "hinge", label_columns=["t2", "t1"]).train.y.tolist() == [[1, 0], [1, 1]]
 

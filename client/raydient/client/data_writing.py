@@ -37,13 +37,14 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
     """Return the data file of a job for data of any form; if it is not a path, the file is written to `folder`.
 
     A table becomes a CSV file: a DataFrame, a mapping of columns with one value a row, a list of mappings, a structured
-    array or a pyarrow table. A missing value becomes an empty cell, a date its ISO form, a boolean 1 or 0, in columns
-    of categories `True` or `False`, as in predictions. Arrays become an NPZ file: a mapping with an array of several
+    array or a pyarrow table. A missing value becomes an empty cell, a date its ISO form, a boolean 1 or 0, as a label
+    or category `True` or `False`. Arrays become an NPZ file: a mapping with an array of several
     values a row, or a pair of samples and labels.
 
     Args:
         data: the data, or the path of a data file.
-        dataset: names the arrays of a pair and the columns of categories, and the dialect of CSV files.
+        dataset: names the arrays of a pair, the columns of labels and categories, and the dialect of CSV files; without
+            it every boolean becomes `True` or `False`.
         folder: an existing folder.
 
     Raises:
@@ -78,9 +79,12 @@ def _pair_names(dataset: "Dataset | None") -> tuple[str, str]:
     return dataset.features[0] if dataset.features else "x", dataset.label
 
 
-def _categories(dataset: "Dataset | None") -> frozenset[str]:
-    inputs = dataset.inputs.values() if dataset is not None else ()
-    return frozenset(column for input_ in inputs if input_.categories for column in input_.columns)
+def _named_classes(dataset: "Dataset | None", columns: Iterable[str]) -> frozenset[str]:
+    """The columns whose booleans keep their names, which take more time to read than 1 and 0."""
+    if dataset is None:
+        return frozenset(columns)
+    categories = (column for input_ in dataset.inputs.values() if input_.categories for column in input_.columns)
+    return frozenset([*categories, *dataset.named_labels.values(), *dataset.label_columns])
 
 
 def _write_arrays(arrays: Mapping[str, Any], folder: Path) -> Path:
@@ -106,7 +110,7 @@ def _plain(name: str, array: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _write_table(columns: "Mapping[str, NDArray[Any]]", dataset: "Dataset | None", folder: Path) -> Path:
-    categories, dialect = _categories(dataset), dataset.csv.dialect if dataset is not None else PLAIN
+    named, dialect = _named_classes(dataset, columns), dataset.csv.dialect if dataset is not None else PLAIN
     check_lengths({name: array.size for name, array in columns.items()})
     rows = next(iter(columns.values())).size
     path = folder / f"{STEM}.csv"
@@ -115,7 +119,7 @@ def _write_table(columns: "Mapping[str, NDArray[Any]]", dataset: "Dataset | None
         _write_rows(writer, [columns], "a name of the columns", dialect)
         for start in range(0, rows, BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
-            cells = [_cells(name, array[block], start, name in categories) for name, array in columns.items()]
+            cells = [_cells(name, array[block], start, name in named) for name, array in columns.items()]
             if dialect.decimal == ",":  # the reader exchanges them again
                 cells = [[dialect.cell(str(cell)) for cell in column] for column in cells]
             where = f"a text in rows {start + 1} to {start + BLOCK_ROWS}"
@@ -132,7 +136,7 @@ def _write_rows(writer: Any, rows: Iterable[Iterable[Any]], where: str, dialect:
         raise InvalidSamples(f"{where} is not {encoding}") from error
 
 
-def _cells(name: str, array: "NDArray[Any]", first: int, are_categories: bool) -> list[Any]:
+def _cells(name: str, array: "NDArray[Any]", first: int, are_named: bool) -> list[Any]:
     """Values of a column (n,) as cells of a CSV file, whose writer uses `repr` for numbers with a point.
 
     `first` is the number of rows before these, for errors.
@@ -142,7 +146,7 @@ def _cells(name: str, array: "NDArray[Any]", first: int, are_categories: bool) -
     cells: list[Any] = array.tolist()
     match array.dtype.kind:
         case "b":
-            return cells if are_categories else [int(cell) for cell in cells]
+            return cells if are_named else [int(cell) for cell in cells]
         case "i" | "u" | "U":
             return cells
         case "f":
@@ -150,11 +154,11 @@ def _cells(name: str, array: "NDArray[Any]", first: int, are_categories: bool) -
         case "M":
             return ["" if text == "NaT" else text for text in np.datetime_as_string(array).tolist()]
         case "O":
-            return [_cell(name, value, first + row, are_categories) for row, value in enumerate(cells)]
+            return [_cell(name, value, first + row, are_named) for row, value in enumerate(cells)]
     raise InvalidSamples(f"{name}: its values are {array.dtype}; numbers, texts or dates are needed")
 
 
-def _cell(name: str, value: Any, row: int, is_category: bool) -> Any:
+def _cell(name: str, value: Any, row: int, is_named: bool) -> Any:
     import numpy as np
 
     if isinstance(value, str):
@@ -162,7 +166,7 @@ def _cell(name: str, value: Any, row: int, is_category: bool) -> Any:
     if type(value).__name__ in MISSING_TYPES:
         return ""
     if isinstance(value, bool | np.bool_):
-        return str(bool(value)) if is_category else int(value)
+        return str(bool(value)) if is_named else int(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):

@@ -15,6 +15,9 @@ _THOUSANDS = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 
+SPACES = " \t\n\v\f\r"
+"""White space that may be around a number: that of ASCII, as Arrow trims it. Any other is part of the text."""
+
 MISSING = frozenset(
     {"", "NA", "N/A", "n/a", "#NA", "#N/A", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan"}
     | {"1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
@@ -27,23 +30,25 @@ BOOLEANS = {"false": 0.0, "true": 1.0}
 
 def is_missing(text: str) -> bool:
     """True if a text in a file stands for a missing number, with or without spaces around it."""
-    return text.strip() in MISSING
+    return text.strip(SPACES) in MISSING
 
 
 def number_of(text: str) -> float | None:
     """Return the number that a text in a file is: `true` and `false` in any case are 1 and 0; None if it is none."""
     if is_number(text):
         return float(text)
-    return BOOLEANS.get(text.strip().lower())
+    return BOOLEANS.get(text.strip(SPACES).lower())
 
 
 def is_number(text: str) -> bool:
     """True if a text in a file is a number in ASCII, with or without spaces around it; infinity and NaN count."""
+    plain = text.strip(SPACES)
     try:
-        float(text)
+        float(plain)
     except ValueError:
         return False
-    return text.isascii() and "_" not in text  # Python reads 1_000 and other scripts' digits, few programs do
+    # Python reads 1_000, other scripts' digits and numbers after separators of files; few programs do
+    return plain.isascii() and "_" not in plain and not (plain[0].isspace() or plain[-1].isspace())
 
 
 def category_text(value: object) -> str:
@@ -63,13 +68,15 @@ def category_text(value: object) -> str:
     return str(value)
 
 
-def other_writing(text: str) -> str | None:
-    """`42.0` for `42` and `42` for `42.0`; None for a text that is not a whole number in one of these two forms."""
+def other_writings(text: str) -> tuple[str, ...]:
+    """`42.0` for `42` and `42` for `42.0`; of `true` and `false` the forms `true`, `True` and `TRUE` that differ."""
+    if text.lower() in BOOLEANS:
+        return tuple(form for form in (text.lower(), text.capitalize(), text.upper()) if form != text)
     match = _WHOLE.fullmatch(text)
     if match is None:
-        return None
+        return ()
     digits, point = match.groups()
-    return digits if point else f"{digits}.0"
+    return (digits if point else f"{digits}.0",)
 
 
 def quoted(text: str) -> str:

@@ -11,6 +11,12 @@ _BOOLEANS = pa.array(list(BOOLEANS), pa.large_string())
 _NUMBERS = pa.array([str(number) for number in BOOLEANS.values()], pa.large_string())
 
 
+def are_booleans(cells: pa.LargeStringArray) -> bool:
+    """True if every cell is `true` or `false`, in any case."""
+    texts = pc.ascii_lower(pc.ascii_trim_whitespace(cells))
+    return bool(pc.all(pc.is_in(texts, _BOOLEANS)).as_py())
+
+
 def to_numbers(cells: pa.LargeStringArray) -> pa.DoubleArray:
     """Convert cells to float64, `true` and `false` to 1 and 0; null where a number is missing, in quotes or not.
 

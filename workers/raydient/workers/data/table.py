@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError
 from raydient.spec.values import category_text
+from raydient.workers.network import category_texts
 from raydient.workers.network.losses import Labels
 
+from .csv_values import are_booleans, to_numbers
 from .faults import CELL_BYTES
 from .raw import RawData, RawInput
 from .table_columns import Column, Columns
@@ -100,10 +102,11 @@ def raw_data(
         inputs: by name; None if the values have errors.
         errors: errors of the values.
     """
+    values = {name: _labels(several) for name, several in labels.items()}
     return RawData(
         inputs,
-        {name: _labels(several) for name, several in labels.items()},
-        {name: _side_by_side(several).ravel().tolist() for name, several in labels.items() if name in as_written},
+        values,
+        {name: _texts(values[name], several) for name, several in labels.items() if name in as_written},
         tuple(errors),
         rows,
         {name: (len(used),) for name, used in columns.inputs.items()},
@@ -140,7 +143,10 @@ def _joined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _labels(columns: Sequence[pa.Array]) -> Labels:
-    """Convert labels to numbers if each of them is a number; else return the texts. Several columns are an array."""
+    """Convert labels to booleans if each is one, to numbers if each is one; else return the texts.
+
+    Several columns are an array.
+    """
     try:
         numbers = [_numbers(values).to_numpy(zero_copy_only=False) for values in columns]
     except pa.ArrowInvalid:
@@ -148,13 +154,26 @@ def _labels(columns: Sequence[pa.Array]) -> Labels:
     if not numbers or any(np.isnan(column).any() for column in numbers):
         texts = _side_by_side(columns)
         return texts if len(columns) > 1 else texts[:, 0].tolist()
-    return np.asarray(numbers[0] if len(columns) == 1 else np.stack(numbers, axis=1), np.float64)
+    dtype = np.bool_ if all(map(_are_booleans, columns)) else np.float64
+    return np.asarray(numbers[0] if len(columns) == 1 else np.stack(numbers, axis=1), dtype)
+
+
+def _texts(labels: Labels, columns: Sequence[pa.Array]) -> list[str]:
+    """Return the texts of labels, in row-major order; booleans have the form that they have in every file."""
+    if isinstance(labels, np.ndarray) and labels.dtype == np.bool_:
+        return category_texts(labels)
+    texts: list[str] = _side_by_side(columns).ravel().tolist()
+    return texts
+
+
+def _are_booleans(values: pa.Array) -> bool:
+    return are_booleans(values) if pa.types.is_large_string(values.type) else pa.types.is_boolean(values.type)
 
 
 def _numbers(values: pa.Array) -> pa.DoubleArray:
     """Convert labels to float64. Raises ArrowInvalid if one is not a number."""
     if pa.types.is_large_string(values.type):
-        return pc.cast(pc.ascii_trim_whitespace(values), pa.float64())
+        return to_numbers(values)
     return to_float64(values)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec.values import category_text, other_writing
+from raydient.spec.values import category_text, other_writings
 from raydient.steps.arrays import AnyArray
 
 from .bounding import Bounding, Logarithm
@@ -199,12 +199,12 @@ def categories(raw: AnyArray, vocabulary: tuple[str, ...]) -> NDArray[np.float32
 def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:
     """The place in the vocabulary of each text that represents a category.
 
-    These are the categories themselves and their other forms, `42` for `42.0` and the reverse, unless such a form is
-    another category. So integers match their categories even if another program wrote them with a decimal point.
+    These are the categories themselves and their other forms, `42` for `42.0`, `true` for `True` and the reverse,
+    unless such a form is another category. So values match their categories if another program wrote them in its way.
     """
     places = {text: place for place, text in enumerate(vocabulary)}
     for place, text in enumerate(vocabulary):
-        if other := other_writing(text):
+        for other in other_writings(text):
             places.setdefault(other, place)
     return places
 

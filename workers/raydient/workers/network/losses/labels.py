@@ -23,6 +23,9 @@ SHOWN_CLASSES = 5
 MOST_NAMES = 1000
 """With more distinct values than this, labels are assumed not to be names of classes."""
 
+BOOLEANS = ("False", "True")
+"""The classes of labels that are booleans, as `category_text` writes them."""
+
 COUNTED_CLASSES = 1 << 20
 """With more classes than this, `distinct` sorts the labels instead of counting each class."""
 
@@ -32,8 +35,8 @@ class LabelError(ValueError):
 
 
 def class_indices(labels: Labels, ignored: int | None = None) -> Encoded:
-    """Encode as int32, (n,) for one label a row, else (n, *positions): whole numbers unchanged, texts as their index in
-    the sorted list of distinct texts. The label `ignored` becomes SKIPPED.
+    """Encode as int32, (n,) for one label a row, else (n, *positions): whole numbers unchanged, booleans as 0 and 1,
+    texts as their index in the sorted list of distinct texts. The label `ignored` becomes SKIPPED.
     """
     if are_texts(labels):
         texts = labels if isinstance(labels, list) else labels.reshape(-1).tolist()
@@ -50,7 +53,7 @@ def class_indices(labels: Labels, ignored: int | None = None) -> Encoded:
     _refuse(values, too_large, f"is too large for a class index{hint}")
     if not counts.any():
         raise LabelError(f"every label is {ignored}, the class to ignore, so there is nothing to learn")
-    return np.where(counts, values, SKIPPED).astype(np.int32), ()
+    return np.where(counts, values, SKIPPED).astype(np.int32), BOOLEANS if values.dtype == np.bool_ else ()
 
 
 def are_texts(labels: Labels) -> bool:
@@ -139,7 +142,8 @@ def zeros_and_ones(labels: Labels) -> Encoded:
     is_one = values[0].size == 1
     hint = names_hint(values, "binary_cross_entropy") if bad.any() and is_one and len(np.unique(values)) == 2 else ""
     _refuse(values, bad, f"is neither 0 nor 1, the labels of a loss of two classes{hint}")
-    return values.astype(np.float32).reshape(len(values), *(values.shape[1:] or (1,))), ()
+    classes = BOOLEANS if is_one and values.dtype == np.bool_ else ()
+    return values.astype(np.float32).reshape(len(values), *(values.shape[1:] or (1,))), classes
 
 
 def targets(labels: Labels) -> Encoded:
