@@ -12,7 +12,7 @@ import pytest
 from raydient.client import LocalModel, ModelUnreadable, load_model, samples
 from raydient.client.evaluation import Confusion
 from raydient.spec.network import Network
-from raydient.workers.network import Imputation, Model, Preprocessing, Scaling, Target, build, save_model
+from raydient.workers.network import Imputation, Model, Preprocessing, Program, Scaling, Target, build, save_model
 
 SPECIFICATION = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "softmax_cross_entropy"})
 SCALING = Scaling(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
@@ -120,6 +120,8 @@ def test_files_are_read_in_parts(
     np.testing.assert_array_equal(model.predict(tmp_path / "data.npz").outputs, expected)
     for text, message in (
         ("b,a\n1,2\n\n3,4\n5,x\n", r"data.csv: a, row 3 \(line 5\): 'x' is not a number"),
+        ("b,a\n1,\xa02\n", r"'\\xa02' is not a number: there is a no-break space around 2, remove it"),
+        ("b,a\n1,\xa0\n", r"'\\xa0' is not a number$"),
         ("b,a\n1,2\n3,4\n5\n", "data.csv:4: 1 cells, the header has 2"),
         ("b,a\n", "data.csv: there are no samples"),
         ("b,a,id\n1,2,3\n", "data.csv: .*unknown: id"),
@@ -162,6 +164,31 @@ def test_an_evaluation_counts_classes(
     LABELLED.to_csv(tmp_path / "data.csv", index=False)
     for data in (tmp_path / "data.csv", (LABELLED[["a", "b"]].to_numpy(), LABELLED["kind"])):
         assert model.evaluate(data).metrics == evaluation.metrics
+
+
+def test_an_evaluation_computes_one_forward_pass(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes, run_layers = [], Program._run
+
+    def counted(program: Program, *args: object) -> None:
+        passes.append(program.rows)
+        run_layers(program, *args)
+
+    monkeypatch.setattr(Program, "_run", counted)
+    model.evaluate(LABELLED)
+    assert passes == [3]
+
+
+def test_the_loss_of_an_evaluation_has_the_class_weights_of_the_job(network: Model) -> None:
+    loss = {"softmax_cross_entropy": {"class_weight": [1, 3]}}
+    weighted = replace(network, specification=Network.model_validate({**SPECIFICATION.canonical(), "loss": loss}))
+    labels, outputs = [0, 1, 1], network.predict(TABLE[["a", "b"]].to_numpy())
+    losses = -np.log(outputs[range(3), labels]) * [1, 3, 3]
+    assert LocalModel(weighted).evaluate(LABELLED).metrics["loss"] == pytest.approx(losses.mean(), rel=1e-6)
+
+
+def test_samples_of_an_evaluation_that_do_not_fit_are_refused(model: LocalModel) -> None:
+    with pytest.raises(ValueError, match=r"input: row 2: 1e.300 in column a is too far from"):
+        model.evaluate(LABELLED.assign(a=[1.0, 1e300, 2.0]))
 
 
 def test_quotients_of_classes() -> None:

@@ -5,9 +5,11 @@ import gzip
 import numpy as np
 import pytest
 
+from raydient.spec.csv_text import Dialect
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.validation import validate_job
+from raydient.spec.values import SPACES, number_of
 
 ROWS = [("1.5", "-2", "Köln", "no"), ("0.25e1", "7", "Ulm", "yes"), (" .5 ", "TRUE", "Köln", "no")]
 INPUTS = {"numbers": ["a", "größe"], "city": {"columns": "city", "categories": True}}
@@ -120,3 +122,15 @@ def test_other_settings_are_refused(settings):
     (name,) = settings
     assert f"dataset.csv.{name}" in {error.path for error in caught.value.errors}
     assert Dataset(uri="a.csv").csv.dialect.delimiter is None
+
+
+@pytest.mark.parametrize("space", ["\t", "\x0b", "\x0c", "\xa0", "\x1c", "\u2003"])
+def test_the_space_around_a_decimal_comma_is_that_around_any_number(load_file, errors_of, space):
+    cell = f"{space}1,5{space}"
+    content, settings = f'a,y\n"{cell}",0\n2,1\n', {"csv": {"decimal": ","}}
+    number = number_of(Dialect(decimal=",").cell(cell))
+    if space in SPACES:
+        assert load_file(content, **settings).train.x.tolist() == [[number], [2]] == [[1.5], [2]]
+    else:
+        assert number is None
+        assert "is not a number" in errors_of(content, **settings)[0][1]

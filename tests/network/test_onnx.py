@@ -35,6 +35,7 @@ from .test_several import graphs as graphs_of_several
 from .training_step import initial
 
 TOLERANCE = 1e-5
+ZERO, ONE = np.zeros(1), np.ones(1)
 
 
 def model_of(network, seed=1, *, target=None, **preprocessing):
@@ -263,3 +264,23 @@ def test_several_inputs_and_outputs_have_their_names():
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
     assert json.loads(metadata["inputs"])["town"] == {"columns": ["town"], "vocabulary": ["Bonn", "Kiel", "Ulm"]}
     assert json.loads(metadata["outputs"])["kind"] == {"label": "k", "classes": ["x", "y", "z"]}
+
+
+def test_values_are_not_checked(make_network):
+    """The client's page says what becomes of them."""
+    table = model_of(
+        make_network([{"embedding": {"input_dim": 4, "output_dim": 2}}, {"flatten": {}}], input_shape=(1,))
+    )
+    content = written(table)
+
+    def outputs(value):
+        return run(content, {"input": np.array([[value]], np.float32)})["output"].tolist()
+
+    assert outputs(1.7) == outputs(1)
+    assert outputs(-1) == outputs(3)
+    for index in (4, np.nan):
+        with pytest.raises(Exception, match="out of data bounds"):
+            outputs(index)
+    scaled = model_of(make_network([{"dense": {"units": 1}}], input_shape=(1,)), transforms=(Scaling(ZERO, ONE),))
+    for value in (np.nan, np.inf, 1e300):
+        assert not np.isfinite(run(written(scaled), {"input": np.array([[value]])})["output"]).any()

@@ -84,3 +84,23 @@ def test_contradictory_parts_are_refused(dataset, network, path, message):
     errors = {error.path: error.message for error in refused.value.errors}
     assert path in errors, errors
     assert message in errors[path]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("macro_f1", "values of this name have the setting {f1: {average: macro}}"),
+        ("weighted_recall", "values of this name have the setting {recall: {average: weighted}}"),
+        ("macro_auc", "values of this name have the setting auc"),
+        ("top_3", "values of this name have the setting {top_k: {k: 3}}"),
+        ("weighted_top_3", "values of this name have the setting {top_k: {k: 3, weighted: true}}"),
+        ("f_1", "did you mean f1?"),
+        ("macro_f2", "known here: accuracy, top_k, "),
+    ],
+)
+def test_the_name_of_a_value_shows_its_metric(name, hint):
+    with pytest.raises(InvalidSpec) as caught:
+        validate_job(job({}, {"loss": "softmax_cross_entropy", "metrics": [name]}))
+    (error,) = caught.value.errors
+    assert error.path == "network.metrics[0]"
+    assert error.message.startswith(f'there is no "{name}"; {hint}')

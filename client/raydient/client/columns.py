@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from raydient.spec.values import category_text, is_missing, number_of
+from raydient.spec.values import SPACES, category_text, is_missing, number_hint, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -166,7 +166,8 @@ def numbers(
         values = [math.nan if is_optional and is_missing(text) else number_of(text) for text in texts]
         for place, (text, value) in enumerate(zip(texts, values, strict=True)):
             if value is None:
-                problem = f"{text[:100]!r} is not a number" if text.strip() else "there is no value"
+                is_there = bool(text.strip(SPACES))
+                problem = f"{text[:100]!r} is not a number{number_hint(text)}" if is_there else "there is no value"
                 raise InvalidSamples(f"{name}, {where(place * len(array) // len(texts))}: {problem}")
         array = np.array(values, np.float64).reshape(array.shape)
     if array.dtype.kind == "f" and (bad := np.isinf(array) if is_optional else ~np.isfinite(array)).any():

@@ -1,14 +1,14 @@
 """A trained network in this process, from its file: predictions without a service."""
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydient.spec.csv_text import PLAIN, Dialect
 
-from .columns import InvalidSamples
+from .columns import InvalidSamples, row_number
 from .errors import MissingExtra, ModelUnreadable
 from .evaluation import Evaluation, confusion_of, residuals_of
 from .labelled import read_labelled
@@ -69,7 +69,9 @@ class LocalModel(Predictor):
     def evaluate(
         self, data: Any, notice: "Callable[[list[str]], None] | None" = None, dialect: Dialect = PLAIN
     ) -> Evaluation:
-        """Compare the predictions for labelled samples with their labels. Every sample has the weight 1.
+        """Compare the predictions for labelled samples with their labels.
+
+        The loss has the class weights of the job; weights of samples are not read, each sample has the weight 1.
 
         Args:
             data: a table with features and labels or the path of a data file, as `predict` takes them, or a pair of
@@ -84,9 +86,9 @@ class LocalModel(Predictor):
 
         network = self._network
         arrays, labels = read_labelled(self, network, data, notice, dialect)
-        predictions = self.apply(arrays)
-        with one_thread():
-            metrics = evaluate(network, network.prepare(arrays), labels)
+        with one_thread(), _naming(row_number):
+            metrics, outputs = evaluate(network, network.prepare(arrays), labels)
+        predictions = self._predictions(outputs)
         confusions, residuals = {}, {}
         for output in network.network.outputs:
             name, prediction = output.name, predictions[output.name]
@@ -123,20 +125,29 @@ class LocalModel(Predictor):
 
     def _outputs(self, arrays: "Mapping[str, NDArray[Any]]", where: "Where") -> dict[str, Prediction]:
         """Predictions of each output; see `Compute`."""
-        from raydient.workers.network import SampleError
+        with one_thread(), _naming(where):
+            return self._predictions(self._network.predict_all(arrays))
+
+    def _predictions(self, outputs: "Mapping[str, NDArray[Any]]") -> dict[str, Prediction]:
         from raydient.workers.network.losses import loss_class
 
         network = self._network
-        try:
-            with one_thread():
-                outputs = network.predict_all(arrays)
-        except SampleError as error:
-            sample = "" if error.row is None else f"{where(error.row)}: "
-            raise InvalidSamples(f"{error.input or 'samples'}: {sample}{error.args[0]}") from error
         losses = {output.layer: loss_class(output.loss) for output in network.specification.named_outputs}
         return {
             name: Prediction(y, losses[name].classify(y), network.targets[name].classes) for name, y in outputs.items()
         }
+
+
+@contextmanager
+def _naming(where: "Where") -> Iterator[None]:
+    """Raise errors of samples as InvalidSamples, which names the sample."""
+    from raydient.workers.network import SampleError
+
+    try:
+        yield
+    except SampleError as error:
+        sample = "" if error.row is None else f"{where(error.row)}: "
+        raise InvalidSamples(f"{error.input or 'samples'}: {sample}{error.args[0]}") from error
 
 
 def one_thread() -> AbstractContextManager[object]:

@@ -16,8 +16,8 @@ ENCODINGS = (
 UTF8 = "utf-8"
 GZIP = ".gz"
 
-DECIMAL_NUMBER = r"^\s*[-+]?(?:[0-9]+[.,][0-9]*|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?\s*$"
-"""Numbers with a point or a comma, with or without spaces around them; a pattern of `re` and of RE2."""
+DECIMAL_NUMBER = r"^[\t-\r ]*[-+]?(?:[0-9]+[.,][0-9]*|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?[\t-\r ]*$"
+"""Numbers with a point or a comma, with or without `values.SPACES` around them; a pattern of `re` and of RE2."""
 
 _DECIMAL_NUMBER = re.compile(DECIMAL_NUMBER)
 _SWAP = str.maketrans(".,", ",.")

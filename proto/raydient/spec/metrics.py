@@ -1,5 +1,6 @@
 """Metrics besides the loss. Names are Keras's, in snake case."""
 
+import re
 from collections import Counter
 from typing import Annotated
 
@@ -69,6 +70,17 @@ class Metric(OneOf):
         if isinstance(self.value, TopK):
             return f"weighted_top_{self.value.k}" if self.value.weighted else f"top_{self.value.k}"
         return self.kind if average in ("auto", "binary") else f"{average}_{self.kind}"
+
+
+def setting_of(name: str) -> str | None:
+    """Return the setting of the metric whose values have a name: `{f1: {average: macro}}` for `macro_f1`."""
+    if top := re.fullmatch("(weighted_)?top_([0-9]+)", name):
+        return f"{{top_k: {{k: {top[2]}{', weighted: true' if top[1] else ''}}}}}"
+    average, _, kind = name.partition("_")
+    if average not in Average.model_fields or kind not in Metric.model_fields:
+        return None
+    is_averaged = Metric.model_fields[kind].annotation == Averaged | None
+    return f"{{{kind}: {{average: {average}}}}}" if is_averaged else kind
 
 
 def _each_once(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:

@@ -12,6 +12,7 @@ from .document import Location, path_of
 from .errors import FieldError, InvalidSpec
 from .job import JobSpec
 from .links import broken_links
+from .metrics import Metric, setting_of
 from .phrases import Finding, phrase, shown
 
 _KEY = "[key]"
@@ -70,6 +71,8 @@ def _unknown_key(location: Location, meant: Location | None) -> FieldError:
         return FieldError(path_of(location), f"belongs to {meant[-2]}: indent it further")
     if not model.model_fields:
         return FieldError(path_of(location), f"unknown key; {parent[-1]} has no settings")
+    if model is Metric and (setting := setting_of(str(key))):
+        return FieldError(path_of(parent), f"there is no {shown(key)}; values of this name have the setting {setting}")
     remedy = f"did you mean {meant[-1]}?" if meant else f"known here: {', '.join(model.model_fields)}"
     if issubclass(model, OneOf):
         return FieldError(path_of(parent), f"there is no {shown(key)}; {remedy}")

@@ -45,9 +45,10 @@ def evaluate(
 ) -> None:
     """Compare the predictions of a trained network with the labels of a file.
 
-    Prints the loss and every metric of the job for all samples of the file, each with the weight 1. For classes the
-    confusion matrix and the results of each class follow, for numbers the residuals, prediction - label. The network is
-    that of a job of the service, or a .safetensors file, for which no service is needed.
+    Prints the loss, with the class weights of the job, and every metric of the job for all samples of the file, each
+    with the weight 1. For classes the confusion matrix and the results of each class follow, for numbers the residuals,
+    prediction - label. The network is that of a job of the service, or a .safetensors file, for which no service is
+    needed.
     """
     from raydient.client.columns import InvalidSamples
 

@@ -14,8 +14,10 @@ from .program import Program
 
 def evaluate(
     model: Model, ready: Mapping[str, NDArray[np.float32]], labels: Mapping[str, AnyArray]
-) -> Mapping[str, float]:
-    """Return the loss and the metrics of a network, by name as in the history of its job.
+) -> tuple[Mapping[str, float], dict[str, NDArray[np.float32]]]:
+    """Return the loss and the metrics of a network, by name as in the history of its job, and its outputs.
+
+    The outputs are those of `Model.predict_all`, up to the rounding of a last block that has fewer rows.
 
     Blocks have the rows of those of training, so that values differ from it by the rounding of their sums alone.
 
@@ -28,6 +30,7 @@ def evaluate(
     rows = len(next(iter(ready.values())))
     totals = np.zeros(network.sums)
     scores = np.zeros((rows, len(network.ranks)), SCORE)
+    outputs = {o.name: np.empty((rows, *o.shape), np.float32) for o in network.outputs}
     programs: dict[int, Program] = {}
     for start in range(0, rows, BLOCK_ROWS):
         count = min(BLOCK_ROWS, rows - start)
@@ -39,9 +42,11 @@ def evaluate(
             program.ys[name][...] = y[block]
         totals += program.forward(weights)
         scores[block] = program.scores
+        for name, y in program.predicted().items():
+            outputs[name][block] = y
     if network.ranks:
         write_ranks(totals, network.ranks, scores)
-    return network.finish([float(rows), *totals.tolist()])
+    return network.finish([float(rows), *totals.tolist()]), outputs
 
 
 def _program(model: Model, rows: int, labels: Mapping[str, AnyArray]) -> Program:

@@ -154,6 +154,11 @@ class Program:
         """Compute every output like `predict`, by name."""
         with _quiet():
             self._run(weights, INFERENCE)
+        return self.predicted()
+
+    def predicted(self) -> Mapping[str, Floats]:
+        """Return the outputs of the last `forward` as `predict_all` does, in place: no `backward` may follow."""
+        with _quiet():
             return self._objective.predict()
 
     def _run(self, weights: Sequence[Views], pass_: Pass) -> None:
