@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raydient.spec.dataset import Dataset, Validation
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.reading import open_job_file
+from raydient.spec.splits import Validation
 from raydient.spec.validation import valid_parts, validate_job
 
 from .data_writing import write_data

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from .printable import is_printable
 
@@ -15,6 +15,7 @@ def _one_line(text: str) -> str:
 
 Line = Annotated[str, AfterValidator(_one_line)]
 """A text that is shown in lists and logs."""
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Model(BaseModel):

@@ -1,11 +1,14 @@
 """The preparation of the columns of a table: missing values, bounds, logarithms and scales."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from .base import Model, OneOf
 from .functions import Constant, Empty
+
+Column = Annotated[str, Field(min_length=1, max_length=256)]
+"""The name of a column of a table or of an array."""
 
 
 class Impute(OneOf):
@@ -58,3 +61,13 @@ class ColumnSettings(Model):
     clip: Bounds | None = None
     log: bool = False
     scale: Scale | None = None
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names. Raises ValueError if one is named twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f'"{name}" is named twice')
+        seen.add(name)
+    return names

@@ -8,47 +8,25 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .base import Model
-from .columns import ColumnSettings, Impute
+from .columns import Column, ColumnSettings, Impute, distinct
 from .csv_format import CsvFormat
 from .layers import INPUT, Name
+from .splits import AnySplit, Split, Validation, split_column
 
 LABEL = "label"
 """Name of the only label of a job where labels have names."""
+SPLIT = "split column"
+"""Name of the column that decides which rows are held out, among those columns; it has a space for the same reason."""
 DEFAULT_LABEL = "y"
 DEFAULT_ARRAY = "x"
 """The array of samples in an NPZ file where the job names none."""
 SAMPLE_WEIGHT = "sample weight"
 """Name of the weights among the columns read beside the inputs; it has a space, which no label's name has."""
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Column = Annotated[str, Field(min_length=1, max_length=256)]
 Columns = Annotated[
     tuple[Column, ...],
     Field(min_length=1, max_length=65_536, strict=False),
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
 ]
-
-
-class Split(Model):
-    """The share of the rows that is held out for evaluation; the rows are drawn from the job's seed."""
-
-    test: Fraction = 0.2
-
-
-class Validation(Model):
-    """Held-out data of their own: another file of the same columns, or other arrays of an NPZ file.
-
-    Without `uri` it is the training data's file. `arrays` names the array of the held-out part for one of the training
-    part.
-    """
-
-    uri: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    arrays: Annotated[dict[Column, Column], Field(max_length=256)] = {}  # noqa: RUF012
-
-    @field_validator("arrays")
-    @classmethod
-    def _arrays_are_distinct(cls, arrays: dict[str, str]) -> dict[str, str]:
-        _distinct(tuple(arrays.values()))
-        return arrays
 
 
 class Input(Model):
@@ -68,8 +46,8 @@ class Input(Model):
 
     @field_validator("columns")
     @classmethod
-    def _columns_are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
-        return _distinct(columns)
+    def _columns_aredistinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct(columns)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -112,20 +90,35 @@ class Dataset(Model):
     @model_validator(mode="before")
     @classmethod
     def _hold_out_no_row_twice(cls, data: object) -> object:
-        if isinstance(data, Mapping) and data.get("validation") is not None and not data.get("split"):
-            return {**data, "split": {"test": 0.0}}
+        if isinstance(data, Mapping) and data.get("validation") is not None:
+            split = data.get("split") or {}
+            if isinstance(split, Mapping) and "test" not in split:
+                return {**data, "split": {**split, "test": 0.0}}
         return data
 
     @field_validator("features")
     @classmethod
-    def _features_are_distinct(cls, features: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _features_aredistinct(cls, features: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if info.data.get("label") in features:
             raise ValueError(f'"{info.data["label"]}" is the label, so it cannot be a feature too')
-        return _distinct(features)
+        return distinct(features)
+
+    @field_validator("split")
+    @classmethod
+    def _by_no_feature(cls, split: Split, info: ValidationInfo) -> Split:
+        if split.column in info.data.get("features", ()):
+            raise ValueError(f'"{split.column}" decides which rows are held out, so it cannot be a feature too')
+        return split
 
     @field_validator("inputs")
     @classmethod
     def _instead_of_features(cls, inputs: dict[str, Input], info: ValidationInfo) -> dict[str, Input]:
+        split = info.data.get("split")
+        for name, input_ in inputs.items():
+            if split is not None and split.column in input_.columns:
+                raise ValueError(
+                    f'"{split.column}" decides which rows are held out, so it cannot be in the input {name} too'
+                )
         if inputs and info.data.get("features"):
             raise ValueError("stands instead of `features`: leave one of them out")
         return inputs
@@ -170,7 +163,7 @@ class Dataset(Model):
         for column in columns:
             if column in {*info.data.get("features", ()), *inputs, info.data.get("sample_weight")}:
                 raise ValueError(f'"{column}" is an input or the weight, so it cannot be a label too')
-        return _distinct(columns)
+        return distinct(columns)
 
     @field_validator("columns")
     @classmethod
@@ -184,6 +177,8 @@ class Dataset(Model):
             # an invalid `impute` has an error of its own
             if settings.indicator and not (settings.impute or info.data.get("impute", True)):
                 raise ValueError(f'"{column}" has an indicator of missing values, which needs `impute` too')
+            if (split := info.data.get("split")) and column == split.column:
+                raise ValueError(f'"{column}" is the column of the split: only inputs are prepared')
             if column in beside - listed:
                 raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')
             if column in categories:
@@ -199,6 +194,8 @@ class Dataset(Model):
             return validation
         if share := info.data["split"].test:
             raise ValueError(f"`split.test` holds {share:g} of the rows out already: leave one of the two out")
+        if (kind := info.data["split"].method.kind) != "random":
+            raise ValueError(f"`split.method` holds rows out already, {kind}: leave one of the two out")
         if not validation.arrays:
             if validation.uri is None:
                 raise ValueError("needs `uri`, another file, or `arrays`, other arrays of the same NPZ file")
@@ -242,9 +239,13 @@ class Dataset(Model):
 
     @property
     def read_beside(self) -> Mapping[str, tuple[str, ...]]:
-        """The columns or arrays that are read beside the inputs: labels, and the weights under SAMPLE_WEIGHT."""
+        """The columns or arrays that are read beside the inputs.
+
+        They are the labels, the weights under SAMPLE_WEIGHT, and the column that decides a split under SPLIT.
+        """
         labels = {name: self.label_columns or (column,) for name, column in self.named_labels.items()}
-        return {**labels, **({SAMPLE_WEIGHT: (self.sample_weight,)} if self.sample_weight else {})}
+        others = {SAMPLE_WEIGHT: self.sample_weight, SPLIT: self.split.column}
+        return {**labels, **{name: (column,) for name, column in others.items() if column}}
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -267,6 +268,8 @@ class AnyDataset(Protocol):
     def label_columns(self) -> Sequence[str]: ...
     @property
     def sample_weight(self) -> str | None: ...
+    @property
+    def split(self) -> AnySplit: ...
 
 
 def columns_beside(dataset: AnyDataset) -> tuple[str, ...] | None:
@@ -274,13 +277,4 @@ def columns_beside(dataset: AnyDataset) -> tuple[str, ...] | None:
     if dataset.features or dataset.inputs:
         return None
     labels = dataset.label_columns or dataset.labels.values() or [dataset.label]
-    return tuple(name for name in (*labels, dataset.sample_weight) if name)
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f'"{name}" is named twice')
-        seen.add(name)
-    return names
+    return tuple(name for name in (*labels, dataset.sample_weight, split_column(dataset.split)) if name)

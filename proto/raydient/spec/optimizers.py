@@ -4,8 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from .base import Model, OneOf
-from .dataset import Fraction
+from .base import Fraction, Model, OneOf
 from .functions import Empty
 
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # weights are float32

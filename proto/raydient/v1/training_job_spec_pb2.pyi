@@ -129,10 +129,54 @@ class Input(_message.Message):
     def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ...) -> None: ...
 
 class Split(_message.Message):
-    __slots__ = ("test",)
+    __slots__ = ("test", "method")
     TEST_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
     test: float
-    def __init__(self, test: _Optional[float] = ...) -> None: ...
+    method: SplitMethod
+    def __init__(self, test: _Optional[float] = ..., method: _Optional[_Union[SplitMethod, _Mapping]] = ...) -> None: ...
+
+class SplitMethod(_message.Message):
+    __slots__ = ("random", "stratified", "grouped", "ordered", "column")
+    RANDOM_FIELD_NUMBER: _ClassVar[int]
+    STRATIFIED_FIELD_NUMBER: _ClassVar[int]
+    GROUPED_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    random: _functions_pb2.Empty
+    stratified: Stratified
+    grouped: Grouped
+    ordered: Ordered
+    column: PartColumn
+    def __init__(self, random: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., stratified: _Optional[_Union[Stratified, _Mapping]] = ..., grouped: _Optional[_Union[Grouped, _Mapping]] = ..., ordered: _Optional[_Union[Ordered, _Mapping]] = ..., column: _Optional[_Union[PartColumn, _Mapping]] = ...) -> None: ...
+
+class Stratified(_message.Message):
+    __slots__ = ("by",)
+    BY_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    def __init__(self, by: _Optional[str] = ...) -> None: ...
+
+class Grouped(_message.Message):
+    __slots__ = ("by",)
+    BY_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    def __init__(self, by: _Optional[str] = ...) -> None: ...
+
+class Ordered(_message.Message):
+    __slots__ = ("by",)
+    BY_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    def __init__(self, by: _Optional[str] = ...) -> None: ...
+
+class PartColumn(_message.Message):
+    __slots__ = ("name", "train", "test")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    train: _containers.RepeatedScalarFieldContainer[str]
+    test: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., train: _Optional[_Iterable[str]] = ..., test: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Training(_message.Message):
     __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "sparse", "initial_weights", "numerics", "schedule", "warm_up", "clipping", "early_stopping", "keep", "weight_decay", "accumulate", "max_steps", "max_minutes", "on_non_finite", "average", "consistency")

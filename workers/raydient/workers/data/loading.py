@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec.dataset import SAMPLE_WEIGHT
+from raydient.spec.dataset import SAMPLE_WEIGHT, SPLIT
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
@@ -23,6 +23,7 @@ from .formats import find_format, read
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
+from .splits import split
 from .transforms import added_features, feature_text, fit, setting_path
 from .validation import encode_as, read_validation, validation_path
 
@@ -51,12 +52,15 @@ def load(
         InvalidData: lists all errors, as far as one does not hide another; paths begin with `dataset.`.
     """
     try:
-        raw = read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
+        as_written = {output.label for output in outputs if takes_categories(output.loss)}
+        raw = read(spec, path, {*as_written, SPLIT})
     except InvalidSpec as invalid:
         raise InvalidData(invalid.errors, Profile(_named_shapes(spec, path))) from invalid
     errors = list(raw.errors)
     encoded = _encoded(spec, raw, outputs, errors)
     train, test = split_rows(seed, raw.rows, spec.split.test)
+    with _collecting(errors):
+        train, test = split(spec, raw, seed)
     if not len(train):
         errors.append(
             FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves no row to train on")
@@ -208,8 +212,9 @@ def look(spec: DatasetSpec, path: Path, validation: Path | None = None) -> list[
     """Return the errors of the files, see `load`, that do not depend on the losses."""
     errors: list[FieldError] = []
     with _collecting(errors):
-        raw = read(spec, path, ())
+        raw = read(spec, path, {SPLIT})
         errors += raw.errors
+        split(spec, raw, 0)
         if spec.validation:
             errors += read_validation(spec, path, validation or path, raw, ()).errors
     return errors

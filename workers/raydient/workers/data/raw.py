@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from raydient.spec.dataset import SAMPLE_WEIGHT, Dataset
+from raydient.spec.dataset import SAMPLE_WEIGHT, SPLIT, Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.printable import printable
 from raydient.spec.values import SHOWN_CHARACTERS, quoted
@@ -41,7 +41,7 @@ class RawData:
 
     Attributes:
         inputs: inputs by name; None if one of them has errors.
-        labels: labels without errors, by name, one row for each sample; includes the weights of samples.
+        labels: labels without errors, by name, one row for each sample; includes the others of `read_beside`.
         texts: labels that were requested as texts, by name, in row-major order.
         errors: errors of the values.
         rows: number of samples.
@@ -63,7 +63,9 @@ def unreadable(message: str) -> InvalidSpec:
 
 
 def label_path(spec: Dataset, name: str) -> str:
-    """Return the path of a label, or of the weight of samples, in the specification."""
+    """Return the path of a label, the weight of samples or the column of the split in the specification."""
+    if name == SPLIT:
+        return spec.split.path
     if name == SAMPLE_WEIGHT:
         return "dataset.sample_weight"
     if spec.label_columns:

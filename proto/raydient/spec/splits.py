@@ -1,0 +1,127 @@
+"""The rows that are held out for evaluation, or held-out data of their own."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from .base import Fraction, Model, OneOf
+from .columns import Column, distinct
+from .functions import Empty
+
+Words = Annotated[tuple[Column, ...], Field(min_length=1, max_length=64, strict=False)]
+
+
+class Stratified(Model):
+    """The share is held out of each class; the classes are those of a column, by default the only label's."""
+
+    by: Column | None = None
+
+
+class Grouped(Model):
+    """Rows with the same value in a column stay in one part."""
+
+    by: Column
+
+
+class Ordered(Model):
+    """The last rows in the order of a column are held out."""
+
+    by: Column
+
+
+class PartColumn(Model):
+    """A column names each row's part, by the words for the training part and those for the held-out part."""
+
+    name: Column
+    train: Words = ("train",)
+    test: Words = ("test",)
+
+    @field_validator("test")
+    @classmethod
+    def _of_one_part(cls, words: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for word in words:
+            if word in info.data.get("train", ()):
+                raise ValueError(f'"{word}" is a word for the training part already')
+        return words
+
+
+class SplitMethod(OneOf):
+    """The choice of the rows that are held out."""
+
+    random: Empty | None = None
+    stratified: Stratified | None = None
+    grouped: Grouped | None = None
+    ordered: Ordered | None = None
+    column: PartColumn | None = None
+
+
+class Split(Model):
+    """The rows that are held out for evaluation: their share, and how they are chosen with the job's seed.
+
+    The column of a method is no feature. A column that names the part decides alone, then the share is 0.
+    """
+
+    test: Fraction = 0.2
+    method: SplitMethod = SplitMethod(random=Empty())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_share_beside_names(cls, data: object) -> object:
+        if isinstance(data, Mapping) and "test" not in data:
+            method = data.get("method")
+            if isinstance(method, Mapping) and "column" in method:
+                return {**data, "test": 0.0}
+        return data
+
+    @field_validator("method")
+    @classmethod
+    def _names_or_share(cls, method: SplitMethod, info: ValidationInfo) -> SplitMethod:
+        if method.column is not None and (share := info.data.get("test")):
+            raise ValueError(
+                f"`column` names the rows that are held out, and `test` a share, {share:g}: leave out `test`"
+            )
+        return method
+
+    @property
+    def column(self) -> str | None:
+        """The column that decides, if it is not the label."""
+        return split_column(self)
+
+    @property
+    def path(self) -> str:
+        """Path of the setting that names the column, or that of the method."""
+        place = "name" if self.method.column else "by" if self.column else ""
+        return ".".join(filter(None, ("dataset.split.method", self.method.kind, place)))
+
+
+class AnySplit(Protocol):
+    """A `Split`, or its message."""
+
+    @property
+    def method(self) -> Any: ...
+
+
+def split_column(split: AnySplit) -> str | None:
+    """Return the column that decides which rows are held out, if it is not the label."""
+    method = split.method
+    columns = [one.by for one in (method.stratified, method.grouped, method.ordered) if one]
+    columns += [method.column.name] if method.column else []
+    return next(filter(None, columns), None)
+
+
+class Validation(Model):
+    """Held-out data of their own: another file of the same columns, or other arrays of an NPZ file.
+
+    Without `uri` it is the training data's file. `arrays` names the array of the held-out part for one of the training
+    part.
+    """
+
+    uri: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    arrays: Annotated[dict[Column, Column], Field(max_length=256)] = {}  # noqa: RUF012
+
+    @field_validator("arrays")
+    @classmethod
+    def _arrays_aredistinct(cls, arrays: dict[str, str]) -> dict[str, str]:
+        distinct(tuple(arrays.values()))
+        return arrays
