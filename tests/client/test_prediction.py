@@ -108,6 +108,7 @@ def test_names_beside_an_array(job) -> None:
     assert job.predict(table, ["y", "b", "other", "a"]).outputs.tolist() == (2 * np.array(ROWS)).tolist()
     for columns, message in (
         (["a"], r"1 names of columns for inputs of shape \(3, 2\)"),
+        ("one", r"1 names of columns for inputs of shape \(3, 2\)"),
         (["a", "a"], "more than one column named 'a'"),
         (["a", "c"], "missing: b; unknown: c"),
     ):

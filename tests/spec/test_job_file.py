@@ -79,7 +79,7 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ),
         ("- flatten:", "- flaten:", 8, "network.layers[1]", ['"flaten"', "did you mean flatten?"]),
         ("- flatten:", "- zzz:", 8, "network.layers[1]", ["known here: dense, flatten, reshape"]),
-        ("- flatten:", "- 7", 8, "network.layers[1]", ["7 is not a mapping"]),
+        ("- flatten:", "- 7", 8, "network.layers[1]", ["7 is not a mapping", "nor one of the names dense, flatten, "]),
         ("- flatten:", "- {}", 8, "network.layers[1]", ["exactly one of dense, flatten, reshape"]),
         ("- flatten:", "- {flatten: , dense: {units: 1}}", 8, "network.layers[1]", ["exactly one"]),
         ("- flatten:", "- {flatten: {name: dense_1}}", 6, "network.layers", ['both called "dense_1"']),

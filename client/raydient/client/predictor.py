@@ -211,6 +211,7 @@ class Predictor:
 
 def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:
     """The columns of an array (n, columns) by name."""
+    columns = (columns,) if isinstance(columns, str) else columns
     array = as_array("inputs", inputs)
     if array.ndim != 2 or array.shape[1] != len(columns):
         raise InvalidSamples(f"{len(columns)} names of columns for inputs of shape {array.shape}")

@@ -54,6 +54,9 @@ def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
         if location in unknown:
             yield _unknown_key(location, unknown[location])
         # Pydantic also reports a list with invalid items as too short, and a misspelt key as missing.
+        elif finding["type"] == "model_type" and issubclass(model := _model_at(location), OneOf):
+            names = f"nor one of the names {', '.join(model.model_fields)}"
+            yield FieldError(path_of(location), f"{phrase(finding)}, {names}")
         elif finding["type"] == "too_short" and any(_is_within(f["loc"], location) for f in findings):
             continue
         elif finding["type"] != "missing" or location not in meant:
