@@ -232,7 +232,7 @@ def test_samples_are_read_as_training_reads_them(tmp_path: Path, rows, blank: st
     for name, key in (("number", "n"), ("text", "t")):
         spec = Dataset.model_validate({"uri": "data.csv", "inputs": {key: inputs[key]}, "label": "y"})
         try:
-            table = csv_file.read(path, spec)
+            table = csv_file.read([path], spec)
         except InvalidSpec:
             continue
         if table.inputs is None:

@@ -144,6 +144,16 @@ def test_a_refused_data_file_is_an_error_of_the_job_file(client: Client, service
     assert [str(e) for e in caught.value.errors] == ["line 3: dataset.uri: ends in .txt"]
 
 
+def test_several_local_files_are_refused_and_those_of_the_server_are_named(client: Client, service, tmp_path) -> None:
+    job = {"network": {"layers": ["flatten"], "loss": "mean_squared_error"}}
+    (tmp_path / "part-1.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(InvalidSpec, match="names several files, and one is uploaded"):
+        client.submit({**job, "dataset": {"uri": "part-*.csv"}}, directory=tmp_path)
+    for uri in (str(tmp_path / "part-*.csv"), "/data/part-*.csv"):
+        client.submit({**job, "dataset": {"uri": uri}})
+        assert service.requests["CreateTrainingJob"][-1].spec.dataset.uri == uri
+
+
 def test_known_content_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:
     client.submit(job_yaml)
     (job_yaml.parent / "points.csv").rename(job_yaml.parent / "same.csv")

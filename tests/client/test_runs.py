@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from raydient.client.cli import program
 from raydient.client.cli.failures import Failure
-from raydient.client.cli.runs import RUN_FILE, Run, Runs, read_run
+from raydient.client.cli.runs import RUN_FILE, Run, Runs, read_run, sha256_of
 from raydient.server import embedded
 from raydient.server.training.reports import Finished, Outcome, Started
 
@@ -24,6 +25,16 @@ RUN = Run(
     cluster="local",
     created="2026-01-02T03:04:05.000+00:00",
 )
+
+
+def test_several_files_have_one_digest(tmp_path: Path) -> None:
+    pattern, digests = tmp_path / "part-*.csv", set()
+    for name, content in (("part-1.csv", "a"), ("part-2.csv", "b"), ("part-1.csv", "c")):
+        (tmp_path / name).write_text(content)
+        digests.add(sha256_of(pattern))
+    (tmp_path / "part-1.csv").rename(tmp_path / "part-3.csv")
+    assert len(digests | {sha256_of(pattern)}) == 4
+    assert sha256_of(tmp_path / "part-3.csv") == sha256(b"c").hexdigest()
 
 
 @pytest.fixture

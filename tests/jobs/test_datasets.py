@@ -320,6 +320,19 @@ def test_a_uri_that_is_no_server_path_is_refused_with_a_remedy(datasets, root, u
     assert [error.path for error in caught.value.errors] == ["dataset.uri"]
 
 
+def test_every_file_of_a_pattern_is_below_a_root(datasets, root):
+    sources = Sources(datasets, [root])
+    assert sources.find(str(root / "in*.csv")) == root / "in*.csv"
+    assert sources.find(str(root / "*-in.csv")) == root / "*-in.csv"  # a link to another file below the root
+    (root / "link-nowhere.csv").symlink_to(root.parent / "absent.csv")
+    for pattern in ("link-out*", "*.csv", "link-no*", "../*.csv", "../*/a.csv", "../absent-*.csv", "loop*"):
+        with pytest.raises(NotPermitted, match="outside the server's data roots"):
+            sources.find(str(root / pattern))
+    for pattern in ("absent-*.csv", "*/inside.csv"):
+        with pytest.raises(InvalidSpec, match="there is no file"):
+            sources.find(str(root / pattern))
+
+
 def test_absent_files_below_a_root_and_folders(datasets, root):
     for path in (root / "absent.csv", root, root / ("a" * 300), root / "/".join("a" * 3000)):
         with pytest.raises(InvalidSpec, match="there is no file"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raydient.server.training.preparation import check, prepare
-from raydient.server.training.profiles import KEPT_READINGS, PROFILE, Profiles, profiles_file
+from raydient.server.training.profiles import KEPT_READINGS, PROFILE, Profiles, identity, profiles_file
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.workers.data import Profile
@@ -179,3 +179,15 @@ def test_the_profile_depends_on_the_held_out_data(data, tmp_path):
     assert stored.reading(spec, data, own).key != stored.reading(spec, data, tmp_path / "data.npz").key
     own.unlink()
     assert profiles.reading(spec, data, own).key == stored.reading(spec, data, own).key == ""
+
+
+def test_the_identity_of_several_files_changes_with_each_of_them(tmp_path):
+    pattern, seen = tmp_path / "part-*.csv", set()
+    assert identity(pattern) == ""
+    for name, content in (("part-1.csv", "a"), ("part-3.csv", "a"), ("part-2.csv", "bb"), ("part-3.csv", "cc")):
+        (tmp_path / name).write_text(content)
+        seen.add(identity(pattern))
+    (tmp_path / "part-2.csv").rename(tmp_path / "part-4.csv")
+    seen.add(identity(pattern))
+    (tmp_path / "other.csv").write_text("d")
+    assert len(seen | {identity(pattern)}) == 5

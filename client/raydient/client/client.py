@@ -14,6 +14,7 @@ from google.protobuf.json_format import ParseDict
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import is_pattern
 from raydient.v1 import dataset_service_pb2 as dataset_api
 from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
@@ -127,13 +128,21 @@ class Client:
 
         return with_job(job, data, directory, submit)
 
+    def _stored(self, field: str, uri: str, file: Path) -> str:
+        """Upload the local file of a setting and return its name on the server; several files have to be there."""
+        if is_pattern(file):
+            if Path(uri).is_absolute():
+                return uri
+            mend = "join them into one, or name them by their absolute path below a data root of the server"
+            raise InvalidSpec([FieldError(field, f'"{uri}" names several files, and one is uploaded: {mend}')])
+        try:
+            return upload(self._connection, file).name
+        except RequestRefused as error:
+            raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
+
     def _submit(self, spec: JobSpec, files: Sequence[Path | None], validate_only: bool, request_id: str | None) -> Job:
-        uris = list(spec.dataset.uris)
-        for place, (field, file) in enumerate(zip(FIELDS, files, strict=False)):
-            try:
-                uris[place] = uris[place] if file is None else upload(self._connection, file).name
-            except RequestRefused as error:
-                raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
+        named = zip(FIELDS, spec.dataset.uris, files, strict=False)
+        uris = [uri if file is None else self._stored(field, uri, file) for field, uri, file in named]
         spec = with_files(spec, *uris)
         request = api.CreateTrainingJobRequest(
             spec=ParseDict(spec.canonical(), TrainingJobSpec()),

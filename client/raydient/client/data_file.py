@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import are_files
 from raydient.spec.reading import open_job_file
 from raydient.spec.splits import Validation
 from raydient.spec.validation import valid_parts, validate_job
@@ -24,7 +25,7 @@ AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 
 
 def local_files(dataset: Dataset, directory: Path) -> tuple[Path | None, ...]:
-    """Return the local file of each of `dataset.uris`, relative to `directory`.
+    """Return the local file of each of `dataset.uris`, relative to `directory`; a path with wildcards may be several.
 
     It is None for a file on the server: a stored dataset, a URL, or an absolute path that this machine lacks.
 
@@ -47,7 +48,7 @@ def _local_file(field: str, uri: str, directory: Path) -> Path | None:
     if re.fullmatch(r"datasets/[0-9a-f]{64}", uri) or re.match(r"[a-z][a-z0-9+.-]*://", uri):
         return None
     path = directory / uri
-    if path.is_file():
+    if are_files(path):
         return path
     if Path(uri).is_absolute() and not path.exists():
         return None
@@ -165,6 +166,6 @@ def with_data(spec: JobSpec, data: Any, validation: Any, folder: Path) -> JobSpe
 
 def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> Path:
     path = write_data(data, spec.dataset, folder)
-    if not path.is_file():
+    if not are_files(path):
         raise InvalidSpec([FieldError(field, f'"{path}": no such file')])
     return path

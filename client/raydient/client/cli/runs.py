@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from raydient.spec.patterns import files_of, is_pattern
+
 from .failures import NOT_ALLOWED, NOT_FOUND, WRONG_USAGE, Failure
 
 RUN_FILE, LOCK_FILE, ALL_LOCK = "run.json", "lock", ".lock"
@@ -206,9 +208,12 @@ def read_run(folder: Path) -> Run | None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's content, in hexadecimal; of several files of their names and contents. Raises OSError."""
+    if not is_pattern(path):
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digests = [[file.name, sha256_of(file)] for file in files_of(path)]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def _listed(folder: Path) -> Listed:

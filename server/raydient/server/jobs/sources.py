@@ -6,6 +6,7 @@ from pathlib import Path
 from raydient.server.errors import NotPermitted
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.patterns import are_files, files_of
 
 from .datasets import DatasetStore
 
@@ -29,7 +30,7 @@ class Sources:
         return None if uri is None else self.find(uri, VALIDATION)
 
     def find(self, uri: str, field: str = FIELD) -> Path:
-        """Path of the file that the setting `field` names.
+        """Path of the file that the setting `field` names, or of files by wildcards, see `files_of`.
 
         Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec.
         """
@@ -44,14 +45,21 @@ class Sources:
                 f"{uri[:200]!r} is neither datasets/{{id}} nor an absolute path on the server; `raydient submit` "
                 "uploads a local file by itself",
             )
+        path = self._inside(path, uri, field)
+        for file in _files(path):
+            self._inside(file, uri, field)
+        if not are_files(path):
+            raise _invalid(field, f"there is no file {uri[:200]!r} on the server")
+        return path
+
+    def _inside(self, path: Path, uri: str, field: str) -> Path:
+        """Return a path without links. Raises NotPermitted if it is not below a root."""
         try:
             path = path.resolve()
         except (OSError, RuntimeError):
             raise self._outside(uri, field) from None
         if not any(path.is_relative_to(root) for root in self._roots):
             raise self._outside(uri, field)
-        if not _is_file(path):
-            raise _invalid(field, f"there is no file {uri[:200]!r} on the server")
         return path
 
     @staticmethod
@@ -64,11 +72,11 @@ class Sources:
         )
 
 
-def _is_file(path: Path) -> bool:
+def _files(path: Path) -> list[Path]:
     try:
-        return path.is_file()
-    except OSError:  # a name that is too long, a folder that may not be searched
-        return False
+        return files_of(path)
+    except OSError:
+        return []
 
 
 def _invalid(field: str, message: str) -> InvalidSpec:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from raydient.files import write_durably
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import files_of
 from raydient.workers.data import Profile
 
 from .preparation import reading
@@ -95,12 +96,13 @@ class Profiles:
 
 
 def identity(dataset: Path) -> str:
-    """Return a text that changes with the content of a file; empty if there is no file."""
+    """Return a text that changes with the files that a path names, their content and order; empty without any."""
     try:
-        status = dataset.stat()
+        statuses = [(str(file), file.stat()) for file in files_of(dataset)]
     except OSError:
         return ""
-    return json.dumps([str(dataset), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns])
+    several = [[name, one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns] for name, one in statuses]
+    return json.dumps(several) if several else ""
 
 
 def _size(dataset: Path) -> str:

@@ -1,6 +1,6 @@
 """Reads Parquet and Arrow files through one interface, with the same result as a CSV file of the same table."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -14,9 +14,11 @@ from raydient.spec.values import quoted
 
 from .arrow_values import converted, is_readable, plain
 from .faults import Fault, fault_errors, find_fault
-from .raw import SHOWN_ERRORS, RawData, unreadable
-from .table import BadValueError, Table, raw_data
+from .limits import Budget
+from .raw import SHOWN_ERRORS, unreadable
+from .table import BadValueError, Table
 from .table_columns import MAXIMUM_COLUMNS, Column, Columns, find_columns
+from .tables import Diagnosis
 
 
 class Source(Protocol):
@@ -24,7 +26,7 @@ class Source(Protocol):
 
     schema: pa.Schema
 
-    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
         """Yield the rows with at least these columns, whose names are unique.
 
         Raises:
@@ -32,13 +34,13 @@ class Source(Protocol):
         """
 
 
-def read_source(source: Source, spec: DatasetSpec, as_written: Collection[str]) -> RawData:
+def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
     """Read the samples of a file.
 
     Args:
         source: the file.
         spec: which columns to read; all others may hold anything.
-        as_written: names of labels to return as texts, even if they are numbers.
+        budget: limit on the memory.
 
     Raises:
         InvalidSpec: the file has no rows, a column is missing or has another type than numbers, booleans and texts.
@@ -47,15 +49,15 @@ def read_source(source: Source, spec: DatasetSpec, as_written: Collection[str]) 
         raise unreadable(f"has {len(source.schema.names)} columns, more than the {MAXIMUM_COLUMNS} that are read")
     columns = find_columns(source.schema.names, spec)
     _check_types(source.schema, columns.all)
-    table = Table(columns)
+    table = Table(source.schema.names, columns)
     try:
-        for values in _blocks(source, columns):
+        for values in _blocks(source, columns, budget):
             table.add([converted(column, one) for column, one in zip(columns.all, values, strict=True)])
     except (pa.ArrowInvalid, BadValueError) as error:
-        return _diagnosed(source, columns, as_written, str(error))
+        return _diagnosed(source, columns, str(error))
     if not table.rows:
         raise unreadable("has no rows")
-    return table.result(as_written)
+    return table
 
 
 def _check_types(schema: pa.Schema, used: list[Column]) -> None:
@@ -75,15 +77,15 @@ def _check_types(schema: pa.Schema, used: list[Column]) -> None:
         raise InvalidSpec(errors)
 
 
-def _blocks(source: Source, columns: Columns) -> Iterator[list[pa.Array]]:
+def _blocks(source: Source, columns: Columns, budget: Budget) -> Iterator[list[pa.Array]]:
     """Yield the values of the used columns, as `plain` returns them."""
     names = [column.name for column in columns.all]
-    for batch in source.batches(names):
+    for batch in source.batches(names, budget):
         if batch.num_rows:
             yield [plain(batch.column(name)) for name in names]
 
 
-def _diagnosed(source: Source, columns: Columns, as_written: Collection[str], reason: str) -> RawData:
+def _diagnosed(source: Source, columns: Columns, reason: str) -> Diagnosis:
     """Read the file again to find the first bad value of each column, and the labels without any."""
     used = columns.all
     faults: dict[int, Fault] = {}
@@ -91,7 +93,7 @@ def _diagnosed(source: Source, columns: Columns, as_written: Collection[str], re
     beside = {column.place for several in columns.labels.values() for column in several}
     good: dict[int, list[pa.Array]] = {place: [] for place in beside}
     rows = 0
-    for values in _blocks(source, columns):
+    for values in _blocks(source, columns, Budget()):
         for column, one in zip(used, values, strict=True):
             place = column.place
             if (fault := find_fault(column, one)) is not None:
@@ -113,7 +115,7 @@ def _diagnosed(source: Source, columns: Columns, as_written: Collection[str], re
     errors = fault_errors(
         [faults[place] for place in sorted(faults)], lambda fault: (shown[fault.column.place], f"row {fault.row + 1}")
     )
-    return raw_data(columns, labels, rows, as_written, errors=errors)
+    return Diagnosis(source.schema.names, columns, rows, errors, labels)
 
 
 def _shown(value: pa.Scalar) -> str:

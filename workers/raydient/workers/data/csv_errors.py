@@ -1,7 +1,6 @@
 """Finds the errors of a CSV file that the fast reader refuses: each column's first bad value, and their number."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,21 +15,7 @@ from .faults import Fault, fault_errors, find_fault
 from .limits import Budget
 from .raw import SHOWN_ERRORS, unreadable
 from .table_columns import Column, Columns
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """The errors of a file.
-
-    Attributes:
-        rows: number of rows of the table.
-        errors: at least one, with the paths of the columns.
-        texts: the columns of the labels without errors, by name.
-    """
-
-    rows: int
-    errors: tuple[FieldError, ...]
-    texts: dict[str, list[pa.Array]]
+from .tables import Diagnosis
 
 
 def find_errors(path: Path, header: Header, columns: Columns, reason: str) -> Diagnosis:
@@ -58,7 +43,7 @@ def find_errors(path: Path, header: Header, columns: Columns, reason: str) -> Di
         for name, several in columns.labels.items()
         if bad.isdisjoint(column.place for column in several)
     }
-    return Diagnosis(rows, tuple(_errors(path, header, faults)), labels)
+    return Diagnosis(header.names, columns, rows, _errors(path, header, faults), labels)
 
 
 def _texts(path: Path, header: Header, columns: Sequence[Column]) -> list[pa.LargeBinaryArray]:

@@ -1,6 +1,6 @@
 """Reads CSV files with Arrow. `csv_errors` finds the errors of files that this fast reader refuses."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,17 +14,18 @@ from .csv_rows import read_batches
 from .csv_values import to_numbers, with_points
 from .limits import Budget
 from .raw import RawData, unreadable
-from .table import BadValueError, Table, raw_data
+from .table import BadValueError, Table
 from .table_columns import Column, Columns, find_columns
+from .tables import Diagnosis, read_tables
 
 
-def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
-    """Read the samples of a CSV file with a header.
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+    """Read the samples of CSV files with headers; see `read_tables`."""
+    return read_tables(files, spec, as_written, read_table)
 
-    Args:
-        path: of the file.
-        spec: which columns to read; all others may hold anything.
-        as_written: names of labels to return as texts, even if they are numbers.
+
+def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
+    """Read one file.
 
     Raises:
         InvalidSpec: the file is not a table, or a column is missing.
@@ -33,38 +34,39 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
     refuse_numbers(header, spec)
     columns = find_columns(header.names, spec)
     try:
-        table = _read(path, header, columns)
+        return _read(path, header, columns, budget)
     except (pa.ArrowException, BadValueError) as error:
-        diagnosis = find_errors(path, header, columns, str(error))
-        return raw_data(columns, diagnosis.texts, diagnosis.rows, as_written, errors=diagnosis.errors)
-    return table.result(as_written)
+        return find_errors(path, header, columns, str(error))
 
 
-def _read(path: Path, header: Header, columns: Columns) -> Table:
+def _read(path: Path, header: Header, columns: Columns, budget: Budget) -> Table:
     """Read the file; where a number is not in the form that is read fastest, again with every cell as text.
 
     Raises:
         ArrowInvalid, BadValueError, InvalidSpec: see `_table`.
     """
+    spent = budget.spent
     with suppress(pa.ArrowException, BadValueError):
-        return _table(path, header, columns, cells=False)
-    return _table(path, header, columns, cells=True)
+        return _table(path, header, columns, budget)
+    budget.spent = spent
+    return _table(path, header, columns, budget, cells=True)
 
 
-def _table(path: Path, header: Header, columns: Columns, *, cells: bool) -> Table:
+def _table(path: Path, header: Header, columns: Columns, budget: Budget, *, cells: bool = False) -> Table:
     """Read the file.
 
     Args:
         path: of the file.
         header: of the file.
         columns: the columns that the job uses.
+        budget: limit on the memory.
         cells: read every number as text first, in which it may be `true` or `false`.
 
     Raises:
         ArrowInvalid, BadValueError: the file has an error, which `csv_errors` locates.
         InvalidSpec: the file has no rows, or takes too much memory.
     """
-    used, table, budget = columns.all, Table(columns), Budget()
+    used, table = columns.all, Table(header.names, columns)
 
     def from_cells(column: Column) -> bool:
         return not column.is_text and (column.is_optional or cells)

@@ -1,6 +1,6 @@
 """Reads files of Arrow's own format, which is also the second version of Feather."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,15 +11,22 @@ from .arrow_file import read_source, refusing_damage
 from .arrow_values import is_text
 from .limits import Budget
 from .raw import RawData
+from .table import Table
+from .tables import Diagnosis, read_tables
 
 BATCH_ROWS = 16_384
 """Rows that are converted at a time: texts of 4096 bytes take 64 MiB."""
 
 
-def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
-    """Read the samples of an Arrow file; see `read_source`."""
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+    """Read the samples of Arrow files; see `read_tables`."""
+    return read_tables(files, spec, as_written, read_table)
+
+
+def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
+    """Read one file; see `read_source`."""
     with path.open("rb"), refusing_damage("an Arrow file"):
-        return read_source(_Arrow(path), spec, as_written)
+        return read_source(_Arrow(path), spec, budget)
 
 
 class _Arrow:
@@ -30,12 +37,11 @@ class _Arrow:
         with pa.OSFile(str(path)) as file:
             self.schema: pa.Schema = pa.ipc.open_file(file).schema
 
-    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
         """See `Source`. Other columns are not unpacked."""
         places = [self.schema.get_field_index(name) for name in names]
         texts = sum(is_text(self.schema.field(place).type) for place in places)
         options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=sorted(places))
-        budget = Budget()
         with pa.OSFile(str(self._path)) as file:
             reader = pa.ipc.open_file(file, options=options)
             for number in range(reader.num_record_batches):

@@ -1,21 +1,20 @@
 """The formats of data files. A new format is a reader module and one row of `FORMATS`."""
 
-import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePath
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.printable import printable
+from raydient.spec.patterns import files_of
 from raydient.spec.values import quoted
 
-from .raw import RawData
+from .raw import RawData, refusing_unreadable, unreadable
 
-Reader = Callable[[Path, DatasetSpec, Collection[str]], RawData]
-"""`read(path, spec, as_written)` reads what `spec` selects of the file at `path`. Labels whose names are in
-`as_written` are returned as texts too. It raises InvalidSpec if the file cannot be read as this format.
+Reader = Callable[[Sequence[Path], DatasetSpec, Collection[str]], RawData]
+"""`read(files, spec, as_written)` reads what `spec` selects of these files, one after another. Labels whose names are
+in `as_written` are returned as texts too. It raises InvalidSpec if one cannot be read as this format.
 """
 
 
@@ -64,11 +63,11 @@ def find_suffix(name: str | PurePath) -> str:
 
 
 def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> RawData:
-    """Read the file at `path` with the reader of its format.
+    """Read the file at `path`, or the files that it names by wildcards, with the reader of their format.
 
     Args:
         spec: selects columns or arrays.
-        path: path of the file.
+        path: of the file or files, see `files_of`.
         as_written: names of labels to return as texts, even if they are numbers.
 
     Raises:
@@ -77,19 +76,15 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> Raw
     format_ = find_format(path)
     if format_ is None:
         raise _invalid(f"the file's suffix is {quoted(path.suffix)}; those of data files are {', '.join(SUFFIXES)}")
-    if not path.exists():
-        raise _invalid("there is no such file")
-    if not path.is_file():
-        raise _invalid("it is not a file")
-    try:
-        return format_.read(path, spec, as_written)
-    except UnicodeError as error:
-        raise _invalid(
-            f"the file is not {spec.csv.encoding} text: name its encoding in `dataset.csv.encoding`"
-        ) from error
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or printable(str(error))
-        raise _invalid(f"the file cannot be read: {reason}") from error
+    with refusing_unreadable(spec.csv.encoding):
+        files = files_of(path)
+        if not files:
+            raise unreadable(f"is missing: none has a name like {quoted(path.name)}")
+        for file in files:
+            if not file.is_file():
+                name = f"{quoted(file.name)}: " if len(files) > 1 else ""
+                raise _invalid(f"{name}{'it is not a file' if file.exists() else 'there is no such file'}")
+        return format_.read(files, spec, as_written)
 
 
 def _invalid(message: str) -> InvalidSpec:

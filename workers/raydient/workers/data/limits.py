@@ -23,11 +23,14 @@ class Budget:
 
     Args:
         available: bytes free on this machine; None reads them from the system.
+
+    Attributes:
+        spent: bytes that have been accounted for.
     """
 
     def __init__(self, available: int | None = None) -> None:
         self._available = available_bytes() if available is None else available
-        self._spent = 0
+        self.spent = 0
 
     def spend(self, stored: int, *, values: int = 0, texts: int = 0) -> None:
         """Account for values that are about to be read or were just read.
@@ -40,9 +43,9 @@ class Budget:
         Raises:
             InvalidSpec: the file takes more than its share.
         """
-        self._spent += 2 * stored + 4 * values + TEXT_BYTES * texts
-        if self._spent > SHARE * self._available:
-            spent, available = size_text(self._spent), size_text(self._available)
+        self.spent += 2 * stored + 4 * values + TEXT_BYTES * texts
+        if self.spent > SHARE * self._available:
+            spent, available = size_text(self.spent), size_text(self._available)
             text = f"its data take more than {spent} of memory, but {available} are available"
             mend = "name fewer columns or arrays, or use a machine with more memory"
             raise InvalidSpec([FieldError("dataset.uri", f"{text}: {mend}")])

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -63,17 +63,19 @@ class _Wanted:
     mend: str = ""
 
 
-def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
     """Read the arrays of an NPZ file that the specification names, by default `x` and `y`.
 
     Args:
-        path: of the file.
+        files: of which there is one.
         spec: which arrays to read; all others may hold anything.
         as_written: names of labels to return as texts, even if they are numbers.
 
     Raises:
         InvalidSpec: not an NPZ file, or an array is missing or cannot be samples or labels.
     """
+    if len(files) > 1:
+        raise unreadable(f"has to be one: only tables are read from several files, and {len(files)} match")
     inputs = _inputs(spec)
     if spec.columns:
         name = next(iter(spec.columns))
@@ -84,7 +86,7 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
         raise InvalidSpec([FieldError("dataset.label_columns", message)])
     labels = {name: _Wanted(array, label_path(spec, name), "biufU") for name, (array,) in spec.read_beside.items()}
     wanted = [*inputs.values(), *labels.values()]
-    with path.open("rb") as file, _refusing_damage():
+    with files[0].open("rb") as file, _refusing_damage():
         _check_directory(file)
         with zipfile.ZipFile(file) as archive:
             arrays = _read(archive, wanted)

@@ -1,6 +1,6 @@
 """Reads Parquet files. What a file declares is compared with the memory before anything is unpacked."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,16 +12,23 @@ from .arrow_file import read_source, refusing_damage
 from .arrow_values import is_text
 from .limits import Budget
 from .raw import RawData
+from .table import Table
+from .tables import Diagnosis, read_tables
 
 BATCH_ROWS = 16_384
 """Rows read at a time: texts of 4096 bytes take 64 MiB."""
 BUFFER_BYTES = 2**20
 
 
-def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
-    """Read the samples of a Parquet file; see `read_source`."""
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+    """Read the samples of Parquet files; see `read_tables`."""
+    return read_tables(files, spec, as_written, read_table)
+
+
+def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
+    """Read one file; see `read_source`."""
     with path.open("rb"), refusing_damage("a Parquet file"):
-        return read_source(_Parquet(path), spec, as_written)
+        return read_source(_Parquet(path), spec, budget)
 
 
 class _Parquet:
@@ -32,7 +39,7 @@ class _Parquet:
         with pq.ParquetFile(path) as file:
             self.schema: pa.Schema = file.schema_arrow
 
-    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
         """See `Source`. Each different text of a page is unpacked once."""
         texts = [name for name in names if is_text(self.schema.field(name).type)]
         with pq.ParquetFile(
@@ -43,6 +50,5 @@ class _Parquet:
             page_checksum_verification=True,
         ) as file:
             rows = file.metadata.num_rows
-            budget = Budget()
             budget.spend(8 * rows * len(names), values=rows * len(names), texts=rows * len(texts))
             yield from file.iter_batches(BATCH_ROWS, columns=names, use_threads=False)

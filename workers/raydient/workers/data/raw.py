@@ -1,6 +1,8 @@
 """Result of a reader: the content of a file, not yet encoded, and its errors."""
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -60,6 +62,18 @@ def unreadable(message: str) -> InvalidSpec:
     """Return the error of a file that cannot be read in its format."""
     # without the file's name, because the server names uploaded files itself
     return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
+
+
+@contextmanager
+def refusing_unreadable(encoding: str) -> Iterator[None]:
+    """Translate the exceptions of the operating system, of decompression and of decoding to an error of the file."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise unreadable(f"is not {encoding} text: name its encoding in `dataset.csv.encoding`") from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or printable(str(error))
+        raise unreadable(f"cannot be read: {reason}") from error
 
 
 def label_path(spec: Dataset, name: str) -> str:

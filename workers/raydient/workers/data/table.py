@@ -1,7 +1,7 @@
 """Collects the columns of a table that a job uses, block by block, for any format whose samples are rows."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +27,16 @@ class Table:
     """The columns that a job uses.
 
     Args:
+        names: of all columns of the file.
         columns: the columns.
+
+    Attributes:
+        names, columns: the arguments.
+        rows: number of rows so far.
     """
 
-    def __init__(self, columns: Columns) -> None:
-        self.rows = 0
-        self._columns = columns
+    def __init__(self, names: Sequence[str], columns: Columns) -> None:
+        self.names, self.columns, self.rows = names, columns, 0
         self._used = columns.all
         self._places = {column.place: i for i, column in enumerate(self._used)}
         self._blocks: dict[str, list[NDArray[Any]]] = {name: [] for name in columns.inputs}
@@ -53,12 +57,21 @@ class Table:
         for column, one in zip(self._used, values, strict=True):
             if column.is_text:
                 _check_texts(one)
-        for name, columns in self._columns.inputs.items():
+        for name, columns in self.columns.inputs.items():
             self._blocks[name].append(self._block(values, columns))
-        for name, several in self._columns.labels.items():
+        for name, several in self.columns.labels.items():
             for column, chunks in zip(several, self._labels[name], strict=True):
                 chunks.append(values[self._places[column.place]])
         self.rows += len(values[0])
+
+    def extend(self, other: Self) -> None:
+        """Add the rows of a table with the same inputs and labels, which must not be used any more."""
+        for name, blocks in self._blocks.items():
+            blocks.extend(other._blocks[name])
+        for name, several in self._labels.items():
+            for chunks, further in zip(several, other._labels[name], strict=True):
+                chunks.extend(further)
+        self.rows += other.rows
 
     def _block(self, values: Sequence[pa.Array], columns: Sequence[Column]) -> NDArray[Any]:
         """Columns side by side, (rows, columns), float64, NaN where a value is missing, or texts."""
@@ -77,10 +90,10 @@ class Table:
         """Return the data; labels in `as_written` as texts too. Call it only once, because it releases the blocks."""
         inputs = {
             name: RawInput(_joined(self._blocks[name]), tuple(column.name for column in columns), is_table=True)
-            for name, columns in self._columns.inputs.items()
+            for name, columns in self.columns.inputs.items()
         }
-        labels = {name: [pa.concat_arrays(chunks) for chunks in several] for name, several in self._labels.items()}
-        return raw_data(self._columns, labels, self.rows, as_written, inputs=inputs)
+        labels = {name: [_concatenated(chunks) for chunks in several] for name, several in self._labels.items()}
+        return raw_data(self.columns, labels, self.rows, as_written, inputs=inputs)
 
 
 def raw_data(
@@ -111,6 +124,17 @@ def raw_data(
         rows,
         {name: (len(used),) for name, used in columns.inputs.items()},
     )
+
+
+def _concatenated(chunks: list[pa.Array]) -> pa.Array:
+    """Join the labels of files in which a column may be of several types: as texts if one is, else as numbers."""
+    types = {chunk.type for chunk in chunks}
+    if len(types) > 1:
+        if pa.large_string() in types:
+            chunks = [pa.array(texts_of(chunk), pa.large_string()) for chunk in chunks]
+        else:
+            chunks = [to_float64(chunk) for chunk in chunks]
+    return pa.concat_arrays(chunks)
 
 
 def texts_of(values: pa.Array) -> list[str]:
