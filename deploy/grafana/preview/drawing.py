@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateFormatter, AutoDateLocator
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 from matplotlib.transforms import Bbox
 
@@ -90,6 +91,9 @@ def timeseries(axes: Axes, panel: Json, answers: Answers, window: Window) -> Non
             axes.axhline(step["value"], color=COLORS[step["color"]], ls="--", lw=1)
     _axes(axes, defaults, log=log)
     axes.set_xlim(values.index[0], values.index[-1])
+    times = AutoDateLocator(minticks=2, maxticks=panel["gridPos"]["w"] // 2)  # as many texts as have room
+    axes.xaxis.set_major_locator(times)
+    axes.xaxis.set_major_formatter(AutoDateFormatter(times))
     columns = int(8.5 * panel["gridPos"]["w"] - 14) // (max(len(one.name) for one in shown) + 6) or 1  # by letters
     handles = [axes.plot([], [], color=color, lw=3)[0] for color in colors[: 2 * columns]]
     below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12), "ncols": columns}
