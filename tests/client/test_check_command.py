@@ -169,3 +169,22 @@ def test_check_reports_errors_in_the_data(job_yaml: Path) -> None:
     done = run("check", job_yaml)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"{job_yaml}:4: dataset.label: ")
+
+
+def test_the_rows_that_are_held_out_are_written(points: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    assert run("check", points, "--held-out", rows).exit_code == 0
+    name, *numbers = rows.read_text().splitlines()
+    assert name == "row"
+    assert len(set(numbers)) == 12
+    assert numbers == sorted(numbers, key=int)
+    assert 1 <= int(numbers[0]) < int(numbers[-1]) <= 60
+    text = points.read_text().replace("uri: points.csv", "uri: points.csv\n  validation: {uri: own.csv}")
+    points.write_text(text)
+    points.with_name("own.csv").write_text("a,b,y\n1,2,3\n")
+    done = run("check", points, "--held-out", rows)
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "no row of the data is held out: `dataset.validation` names other data\n",
+    )
+    assert run("check", points, "--held-out", tmp_path / "absent" / "rows.csv").exit_code == 2

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,10 @@ class Training:
         self.end: Finished | BaseException = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64, epoch=2, message="early")
         self.arguments: dict[str, Any] = {}
 
-    def __call__(self, spec, dataset, *, validation, directory, report, files) -> Finished:
+    def __call__(self, spec, dataset, *, validation, directory, report, files, begin) -> Finished:
         self.arguments = {"spec": spec, "data": dataset.read_bytes(), "directory": directory, "files": files}
         self.arguments["validation"] = validation and validation.read_bytes()
+        begin(SimpleNamespace(dataset=SimpleNamespace(held_out=np.array([1]))))
         if isinstance(self.end, BaseException):
             raise self.end
         directory.mkdir()
@@ -66,6 +68,7 @@ def test_a_table_is_trained_on(training: Training, capsys: pytest.CaptureFixture
     assert result.history.curve("loss", "train") == ([1, 2], [1.0, 0.5])
     assert result.history.splits == ("train", "test")
     assert (result.epoch, result.message, result.digest) == (2, "early", result.model.digest)
+    assert TABLE.iloc[result.held_out].a.tolist() == [4.0]
     assert result.model.predict(TABLE[["a", "b"]]).outputs.tolist() == [[5.0], [7.0]]
     assert repr(result).startswith("<Trained <LocalModel of y from 2 features, digest ")
     assert [line.split("  ")[1] for line in capsys.readouterr().err.splitlines()] == ["loss 1.0000", "loss 0.5000"]

@@ -127,6 +127,7 @@ def test_the_column_of_the_split_is_no_feature(load_file):
     arrays = {"x": np.arange(8.0), "c": np.arange(8) // 4, "y": np.arange(8) % 2}
     data = load_file(arrays, split={"test": 0.5, "method": by("ordered")})
     assert data.test.x.tolist() == [[4], [5], [6], [7]]
+    assert data.held_out.tolist() == [4, 5, 6, 7]
 
 
 def test_strata_are_those_of_the_label_unless_a_column_is_named(load_file):

@@ -55,7 +55,7 @@ def test_everything_is_fitted_to_the_training_data(load_two):
     data = load_two(TRAINING, "y,b,a\nyes,20,100\n", standardize=True)
     alone = load_two(TRAINING, "y,b,a\nyes,-20,-1\n", standardize=True)
     assert data.train.x.tolist() == alone.train.x.tolist()
-    assert (data.train.rows, data.test.rows) == (3, 1)
+    assert (data.train.rows, data.test.rows, data.held_out) == (3, 1, None)
     assert data.train.y.tolist() == [0, 1, 0]
     assert data.test.y.tolist() == [1], "the number of the class in the training data"
     deviations = np.std([1, 3, 5]), np.std([10, 30, 20])

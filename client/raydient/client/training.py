@@ -2,9 +2,9 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,10 @@ from .history import History, Point
 from .local_model import LocalModel, one_thread
 
 if TYPE_CHECKING:
+    from numpy import int64
+    from numpy.typing import NDArray
+
+    from raydient.server.training.preparation import Prepared
     from raydient.server.training.reports import EpochEnded, Finished
 
 
@@ -29,12 +33,14 @@ class Trained:
         model: the trained network.
         epoch: the epoch whose weights these are if the job keeps the best ones, else 0.
         message: why training ended early, or that its bits are those of unlike machines; else empty.
+        held_out: rows of the data that were held out, from 0 and ascending; None if the held-out data were their own.
     """
 
     history: History
     model: LocalModel
     epoch: int = 0
     message: str = ""
+    held_out: "NDArray[int64] | None" = field(default=None, compare=False)
 
     @property
     def digest(self) -> str:
@@ -108,17 +114,18 @@ def _train(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Trained
     from raydient.server.training.reports import Outcome
     from raydient.workers.network import load_model
 
-    finished = _run(spec, run, directory, progress)
+    held_out: list[NDArray[int64] | None] = []
+    finished = _run(spec, run, directory, progress, lambda prepared: held_out.append(prepared.dataset.held_out))
     if finished.outcome is not Outcome.SUCCEEDED:
         state = "CANCELLED" if finished.outcome is Outcome.CANCELLED else "FAILED"
         message = finished.message or f"training was {finished.outcome}"
         raise JobNotSucceeded(message, state=state, reason=finished.reason)
     history = history_of(read_history(run / HISTORY_FILE))
     model = LocalModel(load_model(run / MODEL_FILE))
-    return Trained(history, model, finished.epoch, finished.message)
+    return Trained(history, model, finished.epoch, finished.message, *held_out)
 
 
-def _run(spec: JobSpec, run: Path, directory: Path, progress: bool) -> "Finished":
+def _run(spec: JobSpec, run: Path, directory: Path, progress: bool, begin: "Callable[[Prepared], None]") -> "Finished":
     """Train to the end; see `embedded.train`."""
     data, *own = data_here(spec, directory)
     from raydient.server import embedded
@@ -135,4 +142,6 @@ def _run(spec: JobSpec, run: Path, directory: Path, progress: bool) -> "Finished
                     show_report(display, report, spec.training.epochs)
 
         validation = own[0] if own else None
-        return embedded.train(spec, data, validation=validation, directory=run, report=show, files=directory)
+        return embedded.train(
+            spec, data, validation=validation, directory=run, report=show, files=directory, begin=begin
+        )

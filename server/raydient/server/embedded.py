@@ -19,7 +19,7 @@ from .clusters.opening import open_cluster
 from .training.history import HISTORY_FILE, History
 from .training.initial_weights import KEPT_FILE
 from .training.members import Members
-from .training.preparation import prepare
+from .training.preparation import Prepared, prepare
 from .training.reports import EpochEnded, Finished, Report, WentBack
 from .training.shell import MESSAGE_LIMIT, CoordinatorShell
 from .training.storage import Storage
@@ -40,6 +40,7 @@ def train(
     ray_address: str | None = None,
     files: Path | None = None,
     orders: list[control.RunOrder] | None = None,
+    begin: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Finished:
     """Train a job to its end and return its last report; the model is then `directory`/model.safetensors.
 
@@ -54,6 +55,7 @@ def train(
         files: base of a relative path in `training.initial_weights`; the working directory if None.
         ray_address: a running Ray to join; None starts one, if `cluster` is `ray`.
         orders: a queue of commands, such as `PAUSE`; a signal handler may append to it.
+        begin: is called with the prepared job before anything is started.
 
     Raises:
         InvalidSpec: before anything is started or written, except the folder itself.
@@ -74,6 +76,7 @@ def train(
         kept=directory / KEPT_FILE,
         memory_bytes=memory,
     )
+    begin(prepared)
     range_, link = spec.resources.workers, Transport(transport)
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
     secret = new_secret()

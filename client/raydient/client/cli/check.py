@@ -7,29 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .failures import FAILED, Failure, reading
-from .options import debug_option, job_file, json_option, need_packages
+from .failures import FAILED, WRONG_USAGE, Failure, reading
+from .options import debug_option, job_file, json_option, need_packages, need_writable
 from .output import echo, print_json, print_table
 
 if TYPE_CHECKING:
+    from numpy import int64
+    from numpy.typing import NDArray
+
     from raydient.server.training.preparation import Prepared
     from raydient.workers.network import GradientReport, ParameterCheck
 
+HELD_OUT_HELP = "File for the numbers of the rows that are held out, from 1, as CSV."
 ROWS = 8
 """Samples of the training part that the gradient check runs on."""
 
 
 @click.command()
 @job_file
+@click.option("--held-out", metavar="ROWS.csv", type=click.Path(dir_okay=False, path_type=Path), help=HELD_OUT_HELP)
 @json_option
 @debug_option
-def check(*, job: Path, as_json: bool) -> None:
+def check(*, job: Path, held_out: Path | None, as_json: bool) -> None:
     """Validate a job, print its layer table and check its gradients.
 
     Reads the data but starts no process. The gradient check compares backpropagation with difference quotients in
     float64, on a few of the job's own samples. The verdict on a parameter is right, wrong (exit status 1) or not
     resolved.
     """
+    if held_out is not None:
+        need_writable(held_out)
     with reading(job) as file:
         need_packages("Checking network and data", "local")
         from raydient.client.data_file import data_here
@@ -38,6 +45,8 @@ def check(*, job: Path, as_json: bool) -> None:
 
         data, *own = data_here(file.spec, job.parent)
         prepared = prepare(file.spec, data, validation=own[0] if own else None, files=job.parent)
+        if held_out is not None:
+            _write_rows(prepared.dataset.held_out, held_out)
         for warning in prepared.warnings:
             echo(f"warning: {warning}", err=True)
     summary = _summary(prepared)
@@ -51,6 +60,14 @@ def check(*, job: Path, as_json: bool) -> None:
         _show_gradients(summary["gradient_check"], gradients)
     if wrong := gradients.of(Verdict.WRONG):
         raise Failure("\n".join(map(_difference, wrong)), FAILED, "WRONG_GRADIENT")
+
+
+def _write_rows(held_out: "NDArray[int64] | None", path: Path) -> None:
+    from raydient.files import write_durably
+
+    if held_out is None:
+        raise Failure("no row of the data is held out: `dataset.validation` names other data", WRONG_USAGE)
+    write_durably(path, "".join(f"{row}\n" for row in ["row", *(held_out + 1).tolist()]).encode())
 
 
 def _check_gradients(prepared: "Prepared") -> "GradientReport":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from raydient.workers.network import Preprocessing, Target, only
 
-from .source import MemorySource
+from .source import MemorySource, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,12 +13,14 @@ class Dataset(MemorySource):
     """A data file in memory: a source, and the meaning of its values.
 
     Attributes:
-        inputs: preprocessing of each input, by name; fitted on the training part, vocabularies on the whole file.
+        inputs: preprocessing of each input, by name; fitted on the training part, vocabularies on its file.
         targets: meaning of each output's labels, by name.
+        held_out: rows of the file that are held out, from 0 and ascending; None if the held-out data are their own.
     """
 
     inputs: Mapping[str, Preprocessing]
     targets: Mapping[str, Target]
+    held_out: Rows | None = None
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:

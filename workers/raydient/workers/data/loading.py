@@ -93,7 +93,7 @@ def load(
 
     names = spec.named_labels
     targets = {output.layer: Target(names[output.label], encoded[output.layer][1]) for output in outputs}
-    return Dataset(samples(0), samples(1), inputs, targets)
+    return Dataset(samples(0), samples(1), inputs, targets, None if spec.validation else test)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
