@@ -144,14 +144,20 @@ def test_a_refused_data_file_is_an_error_of_the_job_file(client: Client, service
     assert [str(e) for e in caught.value.errors] == ["line 3: dataset.uri: ends in .txt"]
 
 
-def test_several_local_files_are_refused_and_those_of_the_server_are_named(client: Client, service, tmp_path) -> None:
-    job = {"network": {"layers": ["flatten"], "loss": "mean_squared_error"}}
-    (tmp_path / "part-1.csv").write_text("a,y\n1,2\n")
-    with pytest.raises(InvalidSpec, match="names several files, and one is uploaded"):
-        client.submit({**job, "dataset": {"uri": "part-*.csv"}}, directory=tmp_path)
-    for uri in (str(tmp_path / "part-*.csv"), "/data/part-*.csv"):
-        client.submit({**job, "dataset": {"uri": uri}})
-        assert service.requests["CreateTrainingJob"][-1].spec.dataset.uri == uri
+def test_several_local_files_are_uploaded_as_one(client: Client, service, tmp_path: Path) -> None:
+    network = {"layers": ["flatten"], "loss": "mean_squared_error"}
+    for number, rows in enumerate(("1,2", "3,4\n", "5,6\r\n")):
+        (tmp_path / f"part-{number}.csv").write_text(f"a,y\n{rows}", newline="")
+    job = {"network": network, "dataset": {"uri": "part-*.csv"}}
+    client.submit(job, directory=tmp_path)
+    client.submit({"network": network, "dataset": {"uri": "/absent/part-*.csv"}})
+    assert service.uploads == [b"a,y\n1,2\n3,4\n5,6\r\n"]
+    stored, on_server = [request.spec.dataset.uri for request in service.requests["CreateTrainingJob"]]
+    assert stored == f"datasets/{hashlib.sha256(service.uploads[0]).hexdigest()}"
+    assert on_server == "/absent/part-*.csv"
+    (tmp_path / "part-3.csv").write_text("y,a\n1,2\n")
+    with pytest.raises(InvalidSpec, match=r"'part-3.csv': its columns are not those of 'part-0.csv': to be uploaded"):
+        client.submit(job, directory=tmp_path)
 
 
 def test_known_content_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:

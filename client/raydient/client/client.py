@@ -12,6 +12,7 @@ from typing import Any, Self
 import grpc
 from google.protobuf.json_format import ParseDict
 
+from raydient.spec.csv_text import Dialect
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.patterns import is_pattern
@@ -25,6 +26,7 @@ from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
 from .job import Job
+from .joining import join
 from .listing import Listing
 from .notebook import properties
 from .states import state_label
@@ -128,21 +130,20 @@ class Client:
 
         return with_job(job, data, directory, submit)
 
-    def _stored(self, field: str, uri: str, file: Path) -> str:
-        """Upload the local file of a setting and return its name on the server; several files have to be there."""
-        if is_pattern(file):
-            if Path(uri).is_absolute():
-                return uri
-            mend = "join them into one, or name them by their absolute path below a data root of the server"
-            raise InvalidSpec([FieldError(field, f'"{uri}" names several files, and one is uploaded: {mend}')])
-        try:
-            return upload(self._connection, file).name
-        except RequestRefused as error:
-            raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
+    def _stored(self, field: str, file: Path, dialect: Dialect) -> str:
+        """Upload the local file of a setting, or several as one, and return the name on the server."""
+        with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
+            if is_pattern(file):
+                file = join(file, dialect, field, Path(folder))
+            try:
+                return upload(self._connection, file).name
+            except RequestRefused as error:
+                raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
 
     def _submit(self, spec: JobSpec, files: Sequence[Path | None], validate_only: bool, request_id: str | None) -> Job:
         named = zip(FIELDS, spec.dataset.uris, files, strict=False)
-        uris = [uri if file is None else self._stored(field, uri, file) for field, uri, file in named]
+        dialect = spec.dataset.csv.dialect
+        uris = [uri if file is None else self._stored(field, file, dialect) for field, uri, file in named]
         spec = with_files(spec, *uris)
         request = api.CreateTrainingJobRequest(
             spec=ParseDict(spec.canonical(), TrainingJobSpec()),

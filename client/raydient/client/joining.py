@@ -1,0 +1,122 @@
+"""Joins the files of a table into one, which is uploaded. Its rows give the same bits as those of the files."""
+
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from raydient.spec.csv_text import GZIP, Dialect, open_text
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.patterns import files_of
+
+from .arrow_samples import SUFFIXES
+from .errors import MissingExtra
+
+
+def join(pattern: Path, dialect: Dialect, field: str, folder: Path) -> Path:
+    """Return the path of a file with the rows of all files that a path names by wildcards, one after another.
+
+    Args:
+        pattern: names tables of one format; each has the columns of the first in the same order.
+        dialect: of CSV files.
+        field: path of the setting that names them.
+        folder: an existing folder for the file.
+
+    Raises:
+        InvalidSpec: the columns of a file differ from those of the first, or it cannot be read.
+        MissingExtra: pyarrow is not installed, which Parquet and Arrow files need.
+    """
+    files, suffix = files_of(pattern), pattern.suffix.lower()
+    if suffix in (".csv", GZIP):
+        return _join_text(files, dialect, field, folder / (pattern.stem if suffix == GZIP else pattern.name))
+    if suffix in SUFFIXES:
+        return _join_tables(files, field, folder / f"{pattern.stem}.arrow")
+    raise InvalidSpec([FieldError(field, f"only tables are read from several files, and {len(files)} match")])
+
+
+def _join_text(files: Sequence[Path], dialect: Dialect, field: str, output: Path) -> Path:
+    with output.open("w", encoding=dialect.encoding, errors="surrogateescape", newline="") as joined:
+        first = ""
+        for file in files:
+            with _naming(field, file), open_text(file, dialect) as text:
+                header = next((line for line in iter(text.readline, "") if line.strip("\r\n")), "").strip("\r\n")
+                if file is files[0]:
+                    first = header
+                    joined.write(f"{header}\n")
+                elif header != first:
+                    raise _differs(field, file, files[0])
+                shutil.copyfileobj(_Ended(text), joined, 2**20)
+    return output
+
+
+class _Ended:
+    """The rest of a text file, whose last line has an end."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._last = file, "\n"
+
+    def read(self, size: int = -1) -> str:
+        """Return the next characters, at most `size`; empty at the end."""
+        text: str = self._file.read(size)
+        if not text and self._last not in "\r\n":
+            text = "\n"
+        self._last = text[-1:] or "\n"
+        return text
+
+
+def _join_tables(files: Sequence[Path], field: str, output: Path) -> Path:
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise MissingExtra("Joining files", "local") from None
+    writer, schema = None, None
+    with pa.OSFile(str(output), "wb") as joined:
+        for file in files:
+            with _naming(field, file):
+                of_file, batches = _batches(file)
+                if writer is None:
+                    schema, writer = of_file, pa.ipc.new_file(joined, of_file)
+                elif not of_file.equals(schema):
+                    raise _differs(field, file, files[0])
+                for batch in batches:
+                    writer.write_batch(batch)
+        if writer is not None:
+            writer.close()
+    return output
+
+
+def _batches(file: Path) -> tuple[Any, Iterator[Any]]:
+    """The schema of a Parquet or Arrow file, and its rows; without metadata and without dictionaries, which differ."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def plain(schema: Any) -> Any:
+        types = [one.value_type if pa.types.is_dictionary(one) else one for one in schema.types]
+        return pa.schema(list(zip(schema.names, types, strict=True)))
+
+    if file.suffix.lower() == ".parquet":
+        table = pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
+        schema = plain(table.schema_arrow)
+        return schema, (batch.cast(schema) for batch in table.iter_batches(use_threads=False))
+    reader = pa.ipc.open_file(pa.OSFile(str(file)))
+    schema = plain(reader.schema)
+    return schema, (reader.get_batch(number).cast(schema) for number in range(reader.num_record_batches))
+
+
+@contextmanager
+def _naming(field: str, file: Path) -> Iterator[None]:
+    """Translate the errors of a file that cannot be read."""
+    try:
+        yield
+    except InvalidSpec:
+        raise
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidSpec([FieldError(field, f"'{file.name}': the file cannot be read: {reason}")]) from error
+
+
+def _differs(field: str, file: Path, first: Path) -> InvalidSpec:
+    mend = "to be uploaded as one, all need the same columns in the same order"
+    return InvalidSpec([FieldError(field, f"'{file.name}': its columns are not those of '{first.name}': {mend}")])
