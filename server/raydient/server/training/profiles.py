@@ -18,7 +18,7 @@ from raydient.workers.data import Profile
 
 from .preparation import reading
 
-VERSION = 4
+VERSION = 5
 """Raise it when reading, encoding or the facts of a profile change: profiles of other versions are not used."""
 KEPT_READINGS = 32
 """Profiles kept beside one stored dataset: one for each choice of columns, split, preparation and seed."""
