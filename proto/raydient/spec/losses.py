@@ -33,6 +33,16 @@ ClassWeight = Annotated[
 """Factors of the losses of each class's samples, by class index; empty: 1."""
 
 
+def _without_weights(balanced: bool, info: ValidationInfo) -> bool:
+    if balanced and info.data.get("class_weight"):
+        raise ValueError("computes the weights of the classes, `class_weight` gives them: leave one of them out")
+    return balanced
+
+
+Balanced = Annotated[bool, AfterValidator(_without_weights)]
+"""Class weights n / (k · rows of the class), for n rows of the training part in k classes (King and Zeng 2001)."""
+
+
 class SoftmaxCrossEntropy(Model):
     """Labels are class indices, texts or, if `one_hot`, one probability per class; one for each sample or, where the
     output has more axes than the classes, one for each position, averaged over the positions of a sample.
@@ -47,6 +57,7 @@ class SoftmaxCrossEntropy(Model):
     class_weight: ClassWeight = ()
     categories: bool = False
     ignore_class: IgnoreClass = None
+    balanced: Balanced = False
 
     _class_indices = field_validator("ignore_class")(_without_other_labels)
 
@@ -70,6 +81,7 @@ class BinaryCrossEntropy(Model):
     label_smoothing: Smoothing = 0.0
     class_weight: ClassWeight = ()
     categories: bool = False
+    balanced: Balanced = False
 
 
 class Hinge(Model):
@@ -80,6 +92,7 @@ class Hinge(Model):
 
     class_weight: ClassWeight = ()
     categories: bool = False
+    balanced: Balanced = False
 
 
 class Huber(Model):
@@ -106,6 +119,7 @@ class BinaryFocalCrossEntropy(Model):
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.25
     class_weight: ClassWeight = ()
     categories: bool = False
+    balanced: Balanced = False
 
 
 class CategoricalFocalCrossEntropy(Model):
@@ -120,6 +134,7 @@ class CategoricalFocalCrossEntropy(Model):
     class_weight: ClassWeight = ()
     categories: bool = False
     ignore_class: IgnoreClass = None
+    balanced: Balanced = False
 
     _class_indices = field_validator("ignore_class")(_without_other_labels)
 

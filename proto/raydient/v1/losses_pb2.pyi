@@ -38,36 +38,42 @@ class Loss(_message.Message):
     def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[Hinge, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., quantile: _Optional[_Union[Quantile, _Mapping]] = ..., kl_divergence: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., binary_focal_cross_entropy: _Optional[_Union[BinaryFocalCrossEntropy, _Mapping]] = ..., categorical_focal_cross_entropy: _Optional[_Union[CategoricalFocalCrossEntropy, _Mapping]] = ..., cosine_similarity: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class SoftmaxCrossEntropy(_message.Message):
-    __slots__ = ("label_smoothing", "one_hot", "class_weight", "categories", "ignore_class")
+    __slots__ = ("label_smoothing", "one_hot", "class_weight", "categories", "ignore_class", "balanced")
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     ONE_HOT_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     IGNORE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    BALANCED_FIELD_NUMBER: _ClassVar[int]
     label_smoothing: float
     one_hot: bool
     class_weight: _containers.RepeatedScalarFieldContainer[float]
     categories: bool
     ignore_class: int
-    def __init__(self, label_smoothing: _Optional[float] = ..., one_hot: bool = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., ignore_class: _Optional[int] = ...) -> None: ...
+    balanced: bool
+    def __init__(self, label_smoothing: _Optional[float] = ..., one_hot: bool = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., ignore_class: _Optional[int] = ..., balanced: bool = ...) -> None: ...
 
 class BinaryCrossEntropy(_message.Message):
-    __slots__ = ("label_smoothing", "class_weight", "categories")
+    __slots__ = ("label_smoothing", "class_weight", "categories", "balanced")
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    BALANCED_FIELD_NUMBER: _ClassVar[int]
     label_smoothing: float
     class_weight: _containers.RepeatedScalarFieldContainer[float]
     categories: bool
-    def __init__(self, label_smoothing: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ...) -> None: ...
+    balanced: bool
+    def __init__(self, label_smoothing: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., balanced: bool = ...) -> None: ...
 
 class Hinge(_message.Message):
-    __slots__ = ("class_weight", "categories")
+    __slots__ = ("class_weight", "categories", "balanced")
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    BALANCED_FIELD_NUMBER: _ClassVar[int]
     class_weight: _containers.RepeatedScalarFieldContainer[float]
     categories: bool
-    def __init__(self, class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ...) -> None: ...
+    balanced: bool
+    def __init__(self, class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., balanced: bool = ...) -> None: ...
 
 class Huber(_message.Message):
     __slots__ = ("delta",)
@@ -82,29 +88,33 @@ class Quantile(_message.Message):
     def __init__(self, quantile: _Optional[float] = ...) -> None: ...
 
 class BinaryFocalCrossEntropy(_message.Message):
-    __slots__ = ("gamma", "apply_class_balancing", "alpha", "class_weight", "categories")
+    __slots__ = ("gamma", "apply_class_balancing", "alpha", "class_weight", "categories", "balanced")
     GAMMA_FIELD_NUMBER: _ClassVar[int]
     APPLY_CLASS_BALANCING_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    BALANCED_FIELD_NUMBER: _ClassVar[int]
     gamma: float
     apply_class_balancing: bool
     alpha: float
     class_weight: _containers.RepeatedScalarFieldContainer[float]
     categories: bool
-    def __init__(self, gamma: _Optional[float] = ..., apply_class_balancing: bool = ..., alpha: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ...) -> None: ...
+    balanced: bool
+    def __init__(self, gamma: _Optional[float] = ..., apply_class_balancing: bool = ..., alpha: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., balanced: bool = ...) -> None: ...
 
 class CategoricalFocalCrossEntropy(_message.Message):
-    __slots__ = ("gamma", "alpha", "class_weight", "categories", "ignore_class")
+    __slots__ = ("gamma", "alpha", "class_weight", "categories", "ignore_class", "balanced")
     GAMMA_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     IGNORE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    BALANCED_FIELD_NUMBER: _ClassVar[int]
     gamma: float
     alpha: float
     class_weight: _containers.RepeatedScalarFieldContainer[float]
     categories: bool
     ignore_class: int
-    def __init__(self, gamma: _Optional[float] = ..., alpha: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., ignore_class: _Optional[int] = ...) -> None: ...
+    balanced: bool
+    def __init__(self, gamma: _Optional[float] = ..., alpha: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., ignore_class: _Optional[int] = ..., balanced: bool = ...) -> None: ...

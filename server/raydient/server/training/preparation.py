@@ -19,6 +19,7 @@ from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
 from raydient.workers.network import Network, build, check_structure
 
+from .balance import balanced
 from .decay_problems import decay_problems
 from .exchange_problems import exchange_problems
 from .initial_weights import Start, find_start
@@ -115,6 +116,10 @@ def prepare(
         errors += start.problems(network, data)
     if errors or network is None or data is None:
         raise InvalidSpec(errors)
+    weighed = balanced(spec.network, network, data)
+    if weighed is not spec.network:
+        spec = spec.model_copy(update={"network": weighed})
+        network = build(weighed, data.input_shapes, training=True)
     schedule, divided, memory = _lay_out(spec, network, facts, memory_bytes)
     initial = start.keep(kept) if start else None
     return Prepared(spec, data, network, schedule, divided, memory, initial)

@@ -126,6 +126,11 @@ class Loss(ABC):
         return np.empty(0, np.int64)
 
     @classmethod
+    def label_counts(cls, labels: AnyArray, classes: int) -> NDArray[np.float64]:
+        """Return the number of encoded labels of each class, (classes,); of probabilities their sum."""
+        return np.zeros(classes)
+
+    @classmethod
     def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
         """Return the most probable class of each place, (n, *place shape); None if labels are not classes.
 

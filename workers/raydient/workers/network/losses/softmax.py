@@ -113,6 +113,10 @@ class SoftmaxCrossEntropy(_Softmax):
         return distinct(labels)
 
     @classmethod
+    def label_counts(cls, labels: AnyArray, classes: int) -> NDArray[np.float64]:
+        return np.bincount(labels[labels >= 0], minlength=classes).astype(np.float64)
+
+    @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         return generator.integers(0, output_shape[-1], (rows, *output_shape[:-1]))
 
@@ -167,6 +171,11 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
     @classmethod
     def occurring(cls, labels: AnyArray) -> NDArray[np.integer]:
         return np.flatnonzero(labels.any(axis=tuple(range(labels.ndim - 1))))
+
+    @classmethod
+    def label_counts(cls, labels: AnyArray, classes: int) -> NDArray[np.float64]:
+        counts: NDArray[np.float64] = labels.sum(axis=tuple(range(labels.ndim - 1)), dtype=np.float64)
+        return counts
 
     @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:

@@ -56,6 +56,10 @@ class TwoClasses(Loss):
         return np.flatnonzero([(labels == 0).any(), (labels == 1).any()])
 
     @classmethod
+    def label_counts(cls, labels: AnyArray, classes: int) -> NDArray[np.float64]:
+        return np.array([np.count_nonzero(labels == 0), np.count_nonzero(labels == 1)], np.float64)
+
+    @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         return generator.integers(0, 2, (rows, *output_shape))
 
