@@ -6,7 +6,7 @@ import shutil
 import struct
 from contextlib import ExitStack, contextmanager, nullcontext
 from copy import copy
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 from unittest.mock import patch
@@ -42,6 +42,7 @@ class Twin:
         self.prepared, self._scale = prepared, scale
         self.amendments, self.schedule = [], prepared.schedule
         self.weights, self.sums, self.epochs = [], {}, []
+        self._original = self
         self._compute()
 
     def amendable(self):
@@ -115,10 +116,10 @@ class Twin:
         """Digest of the naive loop, which shares no code with the rounds of this class, unless it was amended."""
         if self.amendments:
             return self.prepared.network.layout.digest(np.frombuffer(self.weights[-1], np.float32))
-        return self._digest
+        return self._original._naive_digest
 
     @cached_property
-    def _digest(self):
+    def _naive_digest(self):
         return naive(self.prepared, self._update, decoded=decoder(self.prepared), learn=Learner(self.prepared)).digest
 
     @contextmanager
@@ -198,7 +199,7 @@ def small_pieces(codec="none"):
         yield
 
 
-@lru_cache
+@cache
 def folder():
     """Return a folder in memory where there is one, removed at exit: a simulated disk need not wait for a real one."""
     memory = Path("/dev/shm")
@@ -212,7 +213,7 @@ BLOCK = 32
 MODELS = {"synchronous": "synchronous", "asynchronous": "asynchronous", "local": {"local": {"steps": 3}}}
 
 
-@lru_cache
+@cache
 def tiny_twin(kind, servers=1, *, table=False, consistency="synchronous", guard=None, codec="none"):
     """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch, a rate for each step.
 
