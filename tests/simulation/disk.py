@@ -9,7 +9,6 @@ name of each operation and its path; it may raise OSError, or `Stopped` to end t
 import errno
 import os
 from io import RawIOBase, UnsupportedOperation
-from pathlib import Path
 
 
 class Stopped(BaseException):
@@ -204,7 +203,7 @@ class SimulatedDisk:
 
     def _entry(self, path):
         entry = self._root
-        for name in Path(path).parts[1:]:
+        for name in path.parts[1:]:
             entry = entry.entries.get(name) if isinstance(entry, Folder) else None
         return entry
 

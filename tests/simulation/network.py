@@ -10,7 +10,7 @@ from itertools import count
 from raydient.wire import control
 from raydient.wire.connection import Frame, limited_to
 from raydient.wire.endpoint import Endpoint, Transport
-from raydient.wire.frames import Kind, ProtocolError
+from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.network import CLOSED
 from raydient.wire.refusals import Refusals
 
@@ -42,10 +42,11 @@ class Connection:
         if self._world.lost is not None and self._world.lost(self, header):
             self.cut(0)
             return
-        data = b"".join(memoryview(part).cast("B") for part in payload if len(part))
-        self._dispatch(Frame(replace(header, length=len(data)), data, [os.dup(number) for number in descriptors]))
+        data = b"".join([memoryview(part).cast("B") for part in payload if len(part)])
+        sent = Header(header.kind, header.generation, *header.work, header.slot, len(data))  # the sender may change its
+        self._dispatch(Frame(sent, data, [os.dup(number) for number in descriptors]))
         if header.kind is Kind.PUSH:
-            self._pushed = replace(header), data
+            self._pushed = replace(sent), data
 
     @property
     def has_pushed(self):
@@ -54,7 +55,7 @@ class Connection:
     def repeat(self):
         """Send the last push again, as a worker with a fault would."""
         header, data = self._pushed
-        self._dispatch(Frame(replace(header, length=len(data)), data))
+        self._dispatch(Frame(replace(header), data))
 
     put = send
 

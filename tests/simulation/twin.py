@@ -42,7 +42,7 @@ class Twin:
         self.prepared, self._scale = prepared, scale
         self.amendments, self.schedule = [], prepared.schedule
         self.weights, self.sums, self.epochs = [], {}, []
-        self._original = self
+        self._original, self._programs = self, {}
         self._compute()
 
     def amendable(self):
@@ -156,7 +156,8 @@ class Twin:
         return Update(*arguments) if self._scale is None else ScaledUpdate(self._scale, *arguments)
 
     def _leaf(self, part, rows, round_, leaf, passing=INFERENCE, bound=None):
-        program = Program(self.prepared.network, len(rows), weighted=False)
+        program = self._programs.get(len(rows)) or Program(self.prepared.network, len(rows), weighted=False)
+        self._programs[len(rows)] = program
         for name, x in program.xs.items():
             x[:] = part.xs[name][rows]
         for name, y in program.ys.items():

@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ REDUCTION_VERSION = "2"
 """Changes whenever the order of any sum of ours changes."""
 
 
-def fingerprint() -> dict[str, str]:
+@cache
+def fingerprint() -> Mapping[str, str]:
     """Return versions of NumPy, BLAS, C library and reduction; BLAS threads, machine, CPU features in use, probe."""
     with threadpool_limits(1, "blas"):  # the coordinator of `raydient train` may have more
         measured = probe()
