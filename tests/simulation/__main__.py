@@ -1,5 +1,6 @@
 """Run one seed and print its trace, or many seeds in parallel: `python -m tests.simulation SEED [COUNT]`."""
 
+import gc
 import logging
 import os
 import sys
@@ -9,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from .seeds import run_seed
 from .twin import folder
 
-CHUNK = 50
+CHUNK = 20
 
 
 def run_chunk(seeds):
@@ -22,6 +23,7 @@ def run_many(first, count):
     chunks = [range(n, min(n + CHUNK, first + count)) for n in range(first, first + count, CHUNK)]
     began, done, failed = time.monotonic(), 0, 0
     folder()  # of this process, which removes it; its children inherit it
+    gc.freeze()  # the modules, which no collection of a child need look at
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for number, lines in pool.map(run_chunk, chunks):
             done, failed = done + number, failed + len(lines)

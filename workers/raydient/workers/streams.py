@@ -32,7 +32,8 @@ def bit_stream(purpose: Purpose, seed: int, *place: int | str) -> np.random.Phil
     into the key.
     """
     text = "\0".join(str(part) for part in (purpose, seed, *place))
-    return np.random.Philox(_Key(sha256(text.encode()).digest()[:16]))
+    key = _Key(sha256(text.encode()).digest()[:16])
+    return np.random.Philox(key)  # type: ignore[arg-type]  # NumPy takes an ISeedSequence, but its types do not say so
 
 
 class _Key(ISeedSequence):

@@ -57,9 +57,14 @@ class _Envelope:
 _ENVELOPE = TypeAdapter(_Envelope)
 
 
+@cache
+def _names(kind: type) -> list[str]:
+    return [one.name for one in fields(kind)]
+
+
 def _as_dict(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass by name; unlike `asdict` it does not copy them."""
-    return {one.name: getattr(value, one.name) for one in fields(value)}
+    return {name: getattr(value, name) for name in _names(value.__class__)}
 
 
 _JSON = json.JSONEncoder(separators=(",", ":"), default=_as_dict)
@@ -90,7 +95,7 @@ def decode(frame: Frame) -> Received:
     text = bytes(memoryview(frame.payload)[: frame.header.first])
     try:
         envelope = _ENVELOPE.validate_json(text)
-        message = _adapter(envelope.type).validate_json(json.dumps(envelope.body))
+        message = _adapter(envelope.type).validate_python(envelope.body)
         if not envelope.places:
             return Received(message, {})
         if frame.descriptors:
