@@ -119,6 +119,14 @@ def test_values_that_do_not_fit_the_method(errors_of, values, method, message):
     assert message in text
 
 
+@pytest.mark.parametrize("values", [["false", "true", "TRUE"], ["False", "True", "True"]])
+@pytest.mark.parametrize("words", [("false", "true"), ("False", "True")])
+def test_booleans_name_the_part_in_any_form(load_file, values, words):
+    method = {"column": {"name": "c", "train": [words[0]], "test": [words[1]]}}
+    rows = [(1, values[0], 0), (2, values[1], 0), (3, values[2], 1), (4, values[0], 1)]
+    assert load_file(csv(rows), split={"method": method}).test.x.tolist() == [[2], [3]]
+
+
 def test_the_column_of_the_split_is_no_feature(load_file):
     content = csv([(row, "xy"[row % 2], row % 3 % 2) for row in range(12)])
     data = load_file(content, split={"test": 0.5, "method": by("grouped")})

@@ -11,7 +11,7 @@ from raydient.spec.dataset import LABEL, SPLIT
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import is_number, quoted
-from raydient.workers.network import category_texts
+from raydient.workers.network import category_places, category_texts
 from raydient.workers.network.losses import Labels
 from raydient.workers.streams import Purpose, stream
 
@@ -131,12 +131,12 @@ def _ordered(texts: Sequence[str], wanted: int) -> NDArray[np.bool_]:
 
 
 def _named(texts: Sequence[str], train: Sequence[str], test: Sequence[str]) -> NDArray[np.bool_]:
-    """Hold out the rows whose value is one of `test`."""
-    known = {**dict.fromkeys(train, False), **dict.fromkeys(test, True)}
+    """Hold out the rows whose value is one of `test`; values are compared as categories are."""
+    words = (*train, *test)
+    known = {text: place >= len(train) for text, place in category_places(words).items()}
     for row, text in enumerate(texts, start=1):
         if text not in known:
-            words = ", ".join(map(quoted, known))
-            raise _UnfitError(f"{quoted(text)} in row {row} names no part; these are {words}")
+            raise _UnfitError(f"{quoted(text)} in row {row} names no part; these are {', '.join(map(quoted, words))}")
     held_out = np.array([known[text] for text in texts], np.bool_)
     for part, names, there in (("training", train, ~held_out), ("held-out", test, held_out)):
         if not there.any():
