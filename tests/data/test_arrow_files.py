@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raydient.workers.data import limits, parquet_file
+from raydient.workers.data.faults import CATEGORIES
 
 TABLE = pa.table(
     {
@@ -114,7 +115,7 @@ def test_bad_values_are_named_with_their_rows(table_errors):
         ("dataset.features", "column 'empty': row 2 has no value (2 such rows)" + fills.format("empty")),
         ("dataset.features", "column 'nan': 'nan' in row 6 stands for a missing value" + fills.format("nan")),
         ("dataset.features", "column 'inf': 'inf' in row 3 is not finite"),
-        ("dataset.features", "column 'word': 'six' in row 6 is not a number"),
+        ("dataset.features", f"column 'word': 'six' in row 6 is not a number{CATEGORIES}"),
         ("dataset.label", "column 'y': row 4 has no value (2 such rows)"),
     ]
 

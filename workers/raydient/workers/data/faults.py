@@ -20,6 +20,8 @@ CELL_BYTES = 4096
 
 IMPUTE = "`impute: median` fills such values, in dataset.columns for {}, in dataset for all"
 """Remedy for missing numbers in a column."""
+CATEGORIES = ": leave the column out, or learn from its words by an input of dataset.inputs with `categories: true`"
+"""Remedy for a feature whose first bad value is no number in another way of writing."""
 
 _FINE, _MISSING, _NOT_UTF8, _NO_NUMBER, _NOT_FINITE, _TOO_LONG = range(6)
 
@@ -143,10 +145,11 @@ def _sentence(fault: Fault, text: str, where: str, more: str, not_decoded: str) 
     if fault.kind == _MISSING and not text.strip():
         return f"{where} has no value{more}{mend}"
     quotes = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
+    words = CATEGORIES if fault.column.path.startswith("dataset.features") else ""
     problem = {
         _MISSING: f"stands for a missing value{more}{quotes}{mend}",
         _NOT_UTF8: not_decoded.format(more),
-        _NO_NUMBER: f"is not a number{more}{number_hint(text)}",
+        _NO_NUMBER: f"is not a number{more}{number_hint(text) or words}",
         _NOT_FINITE: f"is not finite{more}",
         _TOO_LONG: f"is longer than {CELL_BYTES} bytes{more}",
     }
