@@ -246,6 +246,19 @@ def test_labels_that_are_booleans(tmp_path: Path) -> None:
     assert LocalModel(network).predict(table).class_names == ("False", "True")
 
 
+def test_missing_and_unknown_categories_of_any_form(network: Model, tmp_path: Path) -> None:
+    preprocessing = Preprocessing((2,), ("a", "b"), True, (), ("1", "x"), has_buckets=True)
+    model = LocalModel(replace(network, inputs={"input": preprocessing}))
+    expected = model.predict({"a": ["x", "NA", "?"], "b": ["1", "", "2"]}).outputs
+    assert len(np.unique(expected[:, 0])) == 3
+    (tmp_path / "data.csv").write_text("b,a\n1,x\n,NA\n2,?\n")
+    table = pd.DataFrame({"a": ["x", None, "?"], "b": pd.array([1, None, 2], "Int64")})
+    table.to_parquet(tmp_path / "data.parquet")
+    nan = {"a": ["x", float("nan"), "?"], "b": np.array([1, np.nan, 2])}
+    for data in (tmp_path / "data.csv", tmp_path / "data.parquet", table, nan):
+        np.testing.assert_array_equal(model.predict(data).outputs, expected)
+
+
 @pytest.mark.parametrize("vocabulary", [("False", "True"), ("false", "true")])
 def test_categories_that_are_booleans(vocabulary: tuple[str, ...], network: Model) -> None:
     preprocessing = Preprocessing((2,), ("a", "b"), is_table=True, vocabulary=vocabulary)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from raydient.spec.network import Network
 from raydient.workers.network import (
+    Kind,
     Model,
     ModelTooLargeError,
     Preprocessing,
@@ -264,6 +265,25 @@ def test_several_inputs_and_outputs_have_their_names():
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
     assert json.loads(metadata["inputs"])["town"] == {"columns": ["town"], "vocabulary": ["Bonn", "Kiel", "Ulm"]}
     assert json.loads(metadata["outputs"])["kind"] == {"label": "k", "classes": ["x", "y", "z"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "vocabulary", "values"),
+    [
+        (Kind.TEXT, ("Bonn", "NAB", "Ulm"), np.array([["Bonn"], [""], ["Rome"], ["NA"], ["Ulm"], ["nan"]], object)),
+        (Kind.INTEGER, ("-3", "10", "7"), np.array([[7], [8], [-3], [10]])),
+    ],
+)
+def test_missing_and_unknown_categories_have_places_in_the_graph(kind, vocabulary, values):
+    layers = [{"embedding": {"input_dim": 5, "output_dim": 2}}, "flatten", {"dense": {"units": 1}}]
+    specification = Network.model_validate({"layers": layers, "loss": "mean_squared_error"})
+    preprocessing = Preprocessing((1,), ("town",), True, (), vocabulary, kind, has_buckets=True)
+    network = build(specification, {"input": (1,)})
+    weights = np.random.default_rng(1).normal(0, 0.5, network.layout.size).astype(np.float32)
+    model = Model(specification, {"input": preprocessing}, weights, {network.outputs[0].name: Target("y")})
+    expected = only(model.predict_all({"input": values}))
+    assert len(np.unique(expected)) == 4
+    np.testing.assert_allclose(run(written(model), {"input": values})["output"], expected, rtol=TOLERANCE)
 
 
 def test_values_are_not_checked(make_network):

@@ -86,6 +86,7 @@ def prepared_on(folder, text, initial, *, units=2, **dataset):
 AB = "a,b,y\n1,20,p\n2,10,q\n4,60,p\n"
 BA = "b,a,y\n20,1,p\n10,2,q\n60,4,p\n"
 TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
+BUCKETS = {"inputs": {"town": {**TOWN["inputs"]["town"], "buckets": True}}}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,13 @@ TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
             "has other categories than the data of this job; only one of them has 'Bonn', 'Kiel'",
         ),
         ("town,y\n1,p\n2,q\n", TOWN, "town,y\n1,p\n2,q\n", {"inputs": {"town": "town"}}, "has other categories"),
+        (
+            "town,y\n1,p\n2,q\n",
+            BUCKETS,
+            "town,y\n1,p\n2,q\n",
+            TOWN,
+            "was trained with buckets for missing and unknown categories, this job is without: the same",
+        ),
         ("a,y\n1,p\n2,q\n", {}, "a,y\n1,p\n2,q\n", {"inputs": {"a": "a"}}, "has no input a, only 'input'"),
     ],
 )
@@ -191,6 +199,13 @@ def test_columns_in_the_order_of_the_weights_are_taken_by_name(tmp_path):
     was = trained_on(tmp_path / "w.safetensors", AB)
     now = prepared_on(tmp_path, BA, "w.safetensors", features=["a", "b"])
     np.testing.assert_array_equal(now.dataset.train.x, was.train.x)
+
+
+def test_categories_that_the_weights_do_not_know_are_unknown(tmp_path):
+    trained_on(tmp_path / "w.safetensors", "town,y\nUlm,p\nBonn,q\n", **BUCKETS)
+    now = prepared_on(tmp_path, "town,y\nUlm,p\nKiel,q\n,q\n", "w.safetensors", **BUCKETS)
+    assert now.dataset.train.xs["town"].ravel().tolist() == [3, 1, 0]
+    assert now.dataset.inputs["town"].vocabulary == ("Bonn", "Ulm")
 
 
 def test_an_array_and_a_table_cannot_be_compared(tmp_path):

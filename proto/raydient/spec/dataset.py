@@ -38,6 +38,14 @@ class Input(Model):
 
     columns: Columns
     categories: bool = False
+    buckets: bool = False
+
+    @field_validator("buckets")
+    @classmethod
+    def _of_categories(cls, buckets: bool, info: ValidationInfo) -> bool:
+        if buckets and info.data.get("categories") is False:
+            raise ValueError("only categories have buckets for missing and unknown ones: add `categories: true`")
+        return buckets
 
     @model_validator(mode="before")
     @classmethod

@@ -121,12 +121,14 @@ class Validation(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., arrays: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Input(_message.Message):
-    __slots__ = ("columns", "categories")
+    __slots__ = ("columns", "categories", "buckets")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedScalarFieldContainer[str]
     categories: bool
-    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ...) -> None: ...
+    buckets: bool
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ..., buckets: bool = ...) -> None: ...
 
 class Split(_message.Message):
     __slots__ = ("test", "method")

@@ -14,7 +14,7 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
-from raydient.spec.values import is_number, number_hint, quoted
+from raydient.spec.values import MISSING, is_number, number_hint, quoted
 from raydient.workers.network import Kind, Preprocessing, SampleError, Target, category_texts
 from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
 
@@ -225,11 +225,23 @@ def _preprocessing(
 ) -> Preprocessing:
     shape, input_, kind = raw.values.shape[1:], spec.inputs.get(name), Kind.of(raw.values.dtype)
     if input_ is not None and input_.categories:
-        vocabulary = tuple(sorted(set(category_texts(raw.values))))
-        return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary, kind=kind)
+        vocabulary = _vocabulary(name, raw, train) if input_.buckets else sorted(set(category_texts(raw.values)))
+        if input_.buckets and start is not None and start.has_buckets and start.columns == raw.columns:
+            vocabulary = list(start.vocabulary)
+        return Preprocessing(
+            shape, raw.columns, raw.is_table, (), tuple(vocabulary), kind=kind, has_buckets=input_.buckets
+        )
     same = start is not None and (start.shape, start.feature_names) == (shape, _names(raw))
     kept = start.transforms if start is not None and same else ()
     return Preprocessing(shape, raw.columns, raw.is_table, fit(spec, raw, train, kept), kind=kind)
+
+
+def _vocabulary(name: str, raw: RawInput, train: NDArray[np.int64]) -> list[str]:
+    """Return the categories of the training part, sorted, without missing ones. Raises InvalidSpec if none is left."""
+    vocabulary = sorted(set(category_texts(raw.values[train])) - MISSING)
+    if not vocabulary:
+        raise InvalidSpec([FieldError(f"dataset.inputs.{name}", "the training part has no category, all are missing")])
+    return vocabulary
 
 
 def _names(raw: RawInput) -> tuple[str, ...]:

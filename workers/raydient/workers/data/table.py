@@ -56,7 +56,7 @@ class Table:
         """
         for column, one in zip(self._used, values, strict=True):
             if column.is_text:
-                _check_texts(one)
+                _check_texts(one, is_optional=column.is_optional)
         for name, columns in self.columns.inputs.items():
             self._blocks[name].append(self._block(values, columns))
         for name, several in self.columns.labels.items():
@@ -138,20 +138,22 @@ def _concatenated(chunks: list[pa.Array]) -> pa.Array:
 
 
 def texts_of(values: pa.Array) -> list[str]:
-    """Return the texts of categories, which may be numbers."""
+    """Return the texts of categories, which may be numbers; a missing one is empty."""
     texts: list[Any] = values.to_pylist()
-    return texts if pa.types.is_large_string(values.type) else [category_text(value) for value in texts]
+    if pa.types.is_large_string(values.type):
+        return [text or "" for text in texts] if values.null_count else texts
+    return ["" if value is None else category_text(value) for value in texts]
 
 
-def _check_texts(values: pa.Array) -> None:
-    """Raise BadValueError if a text or number is missing, or a text is blank or too long."""
-    if values.null_count:
+def _check_texts(values: pa.Array, *, is_optional: bool) -> None:
+    """Raise BadValueError if a text or number is missing or a text is blank, unless it may be, or too long."""
+    if values.null_count and not is_optional:
         raise BadValueError
-    if pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py():
+    if not is_optional and pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py():
         raise BadValueError
     if len(values) and pa.types.is_large_string(values.type):
         lengths = pc.min_max(pc.binary_length(pc.ascii_trim_whitespace(values))).as_py()
-        if not lengths["min"] or lengths["max"] > CELL_BYTES:
+        if not (lengths["min"] or is_optional) or (lengths["max"] or 0) > CELL_BYTES:
             raise BadValueError
 
 

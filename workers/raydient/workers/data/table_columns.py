@@ -22,7 +22,7 @@ class Column:
         name: name in the header.
         path: path in the specification.
         is_text: read as text, as labels and categories are; all others are read as numbers.
-        is_optional: a number that may be missing.
+        is_optional: a number or a category that may be missing.
     """
 
     place: int
@@ -77,10 +77,13 @@ def find_columns(names: Sequence[str], spec: DatasetSpec) -> Columns:
         raise InvalidSpec(errors)
     as_text = {column for input_ in spec.inputs.values() if input_.categories for column in input_.columns}
     as_text |= {name for _, name in labels}
+    buckets = {column for input_ in spec.inputs.values() if input_.buckets for column in input_.columns}
+    buckets -= {name for _, name in labels}
 
     def column(path: str, name: str) -> Column:
         is_text = name in as_text
-        return Column(places[name][0], name, path, is_text, not is_text and spec.imputes(name) is not None)
+        is_optional = name in buckets if is_text else spec.imputes(name) is not None
+        return Column(places[name][0], name, path, is_text, is_optional)
 
     return Columns(
         {name: [column(*one) for one in names] for name, names in inputs.items()},

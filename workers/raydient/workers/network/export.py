@@ -72,6 +72,8 @@ def _input(preprocessing: Preprocessing) -> dict[str, Any]:
         arrays |= {f"{step.kind}_{name}": getattr(step, name) for name in figures}
     if preprocessing.vocabulary:
         arrays["vocabulary"] = np.array(preprocessing.vocabulary)
+    if preprocessing.has_buckets:
+        arrays["has_buckets"] = np.array(True)
     return arrays
 
 

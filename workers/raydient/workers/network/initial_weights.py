@@ -92,6 +92,12 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
     elif bool(start.vocabulary) != bool(job.vocabulary) or start.vocabulary != job.vocabulary:
         new = sorted(set(job.vocabulary) ^ set(start.vocabulary))
         yield f"has other categories than the data of this job; only one of them has {_few(new)}"
+    elif start.has_buckets != job.has_buckets:
+        which = {True: "with", False: "without"}
+        yield (
+            f"was trained {which[start.has_buckets]} buckets for missing and unknown categories, this job is "
+            f"{which[job.has_buckets]}: the same dataset.inputs.{name}.buckets is needed"
+        )
     elif start.indicators != job.indicators:
         yield (
             f"was trained with indicators of {_few(start.indicators) or 'no column'}, this job has those of "

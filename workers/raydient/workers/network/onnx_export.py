@@ -14,7 +14,7 @@ from .ends import input_place
 from .graph import Network
 from .model import Model, ModelTooLargeError
 from .onnx_graph import OPERATOR_SETS, Attribute, OnnxGraph, OnnxNode
-from .preprocessing import Kind, Preprocessing, category_places
+from .preprocessing import UNKNOWN, Kind, Preprocessing, bucketed_places, category_places
 
 FORMAT = "raydient-onnx/2"
 """In version 1, standardized inputs were float32 instead of float64, and integer categories were texts."""
@@ -99,12 +99,15 @@ def _prepared(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> s
     if preprocessing.vocabulary:
         keys: dict[str, Attribute]
         if _are_integers(preprocessing):
-            places: Sequence[int] = range(len(preprocessing.vocabulary))
+            first = UNKNOWN + 1 if preprocessing.has_buckets else 0
+            places: Sequence[int] = range(first, first + len(preprocessing.vocabulary))
             keys = {"keys_int64s": [int(text) for text in preprocessing.vocabulary]}
         else:
-            places = list(category_places(preprocessing.vocabulary).values())
-            keys = {"keys_strings": list(category_places(preprocessing.vocabulary))}
-        values: dict[str, Attribute] = {"values_floats": [float(place) for place in places], "default_float": NO_PLACE}
+            place_of = bucketed_places if preprocessing.has_buckets else category_places
+            places = list(place_of(preprocessing.vocabulary).values())
+            keys = {"keys_strings": list(place_of(preprocessing.vocabulary))}
+        default = float(UNKNOWN) if preprocessing.has_buckets else NO_PLACE
+        values: dict[str, Attribute] = {"values_floats": [float(place) for place in places], "default_float": default}
         return graph.node("LabelEncoder", [samples], domain="ai.onnx.ml", output=0, **keys, **values)
     return _transformed(graph, preprocessing, samples) if preprocessing.transforms else samples
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec.values import category_text, other_writings
+from raydient.spec.values import MISSING, category_text, other_writings
 from raydient.steps.arrays import AnyArray
 
 from .bounding import Bounding, Logarithm
@@ -19,6 +19,8 @@ from .transform import Settings, Transform
 
 TRANSFORMS: Mapping[str, type[Transform]] = {kind.kind: kind for kind in (Imputation, Bounding, Logarithm, Scaling)}
 """The steps of preparation by their names in files."""
+UNKNOWN = 1
+"""The place of a category that the training part lacks, where there are buckets; 0 is that of a missing one."""
 BLOCK_ROWS = 1024
 """Rows that are prepared at a time, so that the float64 intermediates stay small."""
 
@@ -74,6 +76,7 @@ class Preprocessing:
         transforms: steps of the preparation of numbers, in order; at most one of each kind.
         vocabulary: all categories, sorted, if the values are categories; else empty.
         kind: type of the values in the training data.
+        has_buckets: categories may be missing or unknown, see `categories`.
     """
 
     shape: Shape
@@ -82,6 +85,7 @@ class Preprocessing:
     transforms: tuple[Transform, ...] = ()
     vocabulary: tuple[str, ...] = ()
     kind: Kind = Kind.NUMBER
+    has_buckets: bool = False
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -115,7 +119,7 @@ class Preprocessing:
     @property
     def optional(self) -> NDArray[np.bool_]:
         """Mask of the values of a raw sample that may be missing, of its shape."""
-        optional = np.zeros(self.shape, np.bool_)
+        optional = np.full(self.shape, self.has_buckets)
         for transform in self.transforms:
             if isinstance(transform, Imputation):
                 optional.reshape(-1)[transform.places] = True
@@ -152,7 +156,7 @@ class Preprocessing:
         if raw.ndim == 0 or raw.shape[1:] != self.shape:
             raise SampleError(f"samples must have shape {self.shape}, but the array has shape {raw.shape}")
         if self.vocabulary:
-            return categories(raw, self.vocabulary)
+            return categories(raw, self.vocabulary, has_buckets=self.has_buckets)
         if raw.dtype.kind not in "biuf":
             raise SampleError("the values must be numbers, not texts")
         return self._transformed(raw) if self.transforms else _rounded(raw)
@@ -181,19 +185,29 @@ class Target:
     classes: tuple[str, ...] = ()
 
 
-def categories(raw: AnyArray, vocabulary: tuple[str, ...]) -> NDArray[np.float32]:
+def categories(raw: AnyArray, vocabulary: tuple[str, ...], *, has_buckets: bool = False) -> NDArray[np.float32]:
     """The place of each value in a vocabulary, from 0, as float32, because inputs of an embedding are floats too.
 
+    With `has_buckets` a missing value, one of MISSING, has the place 0 and an unknown one 1; the vocabulary follows.
+
     Raises:
-        SampleError: a value is not in the vocabulary.
+        SampleError: a value is not in the vocabulary, and there are no buckets.
     """
-    places = category_places(vocabulary)
+    places = bucketed_places(vocabulary) if has_buckets else category_places(vocabulary)
     texts = category_texts(raw)
+    if has_buckets:
+        return np.array([places.get(text, UNKNOWN) for text in texts], np.float32).reshape(raw.shape)
     indices = np.array([places.get(text, -1) for text in texts], np.float32)
     if len(unknown := np.flatnonzero(indices < 0)):
         row, *place = (int(i) for i in np.unravel_index(unknown[0], raw.shape))
         raise SampleError(f"{texts[unknown[0]]!r} is none of the {len(vocabulary)} categories", row, place=tuple(place))
     return indices.reshape(raw.shape)
+
+
+def bucketed_places(vocabulary: tuple[str, ...]) -> dict[str, int]:
+    """The place of each text that represents a category or a missing one; all others have the place UNKNOWN."""
+    known = {text: place + UNKNOWN + 1 for text, place in category_places(vocabulary).items()}
+    return {**known, **dict.fromkeys(sorted(MISSING), 0)}
 
 
 def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:

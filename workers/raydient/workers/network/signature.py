@@ -96,6 +96,7 @@ class _Input(BaseModel):
     scaling: dict[str, Any] | None = None
     vocabulary: tuple[str, ...]
     kind: Kind | None = None
+    has_buckets: bool = False
 
 
 _Inputs = TypeAdapter(dict[str, _Input])
@@ -124,6 +125,7 @@ def _input_data(preprocessing: Preprocessing) -> dict[str, Any]:
         ],
         "vocabulary": preprocessing.vocabulary,
         "kind": preprocessing.kind.value,
+        **({"has_buckets": True} if preprocessing.has_buckets else {}),
     }
 
 
@@ -142,7 +144,7 @@ def _input(path: str, data: _Input) -> Preprocessing:
         # the only step of earlier versions
         steps = () if data.scaling is None else ({"kind": Scaling.kind, **data.scaling},)
     transforms = _transforms(f"{path}.transforms", steps, data.shape)
-    return Preprocessing(data.shape, data.columns, data.is_table, transforms, data.vocabulary, kind)
+    return Preprocessing(data.shape, data.columns, data.is_table, transforms, data.vocabulary, kind, data.has_buckets)
 
 
 def _transforms(path: str, steps: Iterable[dict[str, Any]], shape: Shape) -> tuple[Transform, ...]:
