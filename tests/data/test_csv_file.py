@@ -1,10 +1,12 @@
 """CSV files: values that are read, and messages about bad ones."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raydient.spec.csv_text import PLAIN
 from raydient.spec.values import is_missing, number_of
 from raydient.workers.data import csv_header, csv_rows, limits
 from raydient.workers.data.faults import CATEGORIES
@@ -277,3 +279,13 @@ def test_a_bad_value_far_down_is_found(errors_of):
     rows[150_000] = "oops,0"
     ((_, message),) = errors_of("a,y\n" + "\n".join(rows) + "\n")
     assert "'oops' in row 150001 (line 150002)" in message
+
+
+def test_arrow_reads_a_plain_file_itself(tmp_path):
+    """A thread of its reader outlives an error, and must not call Python while the process ends."""
+    path = tmp_path / "a.csv"
+    for content, rows in ((b"a,y\n1,0\n", b"1,0\n"), (b"\xef\xbb\xbfa,y\r\n\r\n1,0", b"\r\n1,0")):
+        path.write_bytes(content)
+        with csv_rows.open_rows(path, csv_header.read_header(path, PLAIN)) as file:
+            assert isinstance(file, pa.NativeFile)
+            assert file.read() == rows

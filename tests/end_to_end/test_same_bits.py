@@ -1,9 +1,12 @@
 """Workers, transport and cluster do not change the weights."""
 
+import numpy as np
 import pytest
 
+from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import EpochEnded, Outcome
 from raydient.spec.dataset import columns_beside
+from raydient.spec.validation import validate_job
 from raydient.workers.network import load_model
 
 from .conftest import execute
@@ -46,6 +49,25 @@ def test_metrics_are_the_same_bits_too(job, local, tmp_path):
     assert one == three
     assert [epoch for epoch, _, _ in one] == list(range(1, 21))
     assert one[-1][2]["test"]["accuracy"] > 0.8
+
+
+def test_held_out_data_of_their_own_have_the_same_metrics(job, data, local, tmp_path):
+    spec = job(1, epochs=2).spec
+    with np.load(data) as arrays:
+        np.savez(tmp_path / "own.npz", x=arrays["x"][:37], y=arrays["y"][:37])
+    dataset = {**spec.dataset.canonical(), "split": {"test": 0}, "validation": {"uri": "own.npz"}}
+
+    def run(workers):
+        resources = {"workers": {"min": workers, "max": workers}}
+        whole = validate_job({**spec.canonical(), "dataset": dataset, "resources": resources})
+        reports = []
+        prepared = prepare(whole, data, validation=tmp_path / "own.npz")
+        execute(prepared, local, tmp_path / str(workers), reports.append)
+        return prepared.schedule.test_rows, [(r.epoch, r.metrics) for r in reports if isinstance(r, EpochEnded)]
+
+    rows, curve = run(1)
+    assert (rows, curve) == run(3)
+    assert (rows, len(curve)) == (37, 2)
 
 
 def test_another_seed_gives_other_bits(job, local, expected, tmp_path):

@@ -3,11 +3,12 @@
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from raydient.spec.csv_text import open_text
+from raydient.spec.csv_text import GZIP, UTF8, open_text
 
 from .csv_header import ROW_BYTES, Header, Lines
 from .csv_text import open_utf8
@@ -29,7 +30,7 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
     """
     names = [str(place) for place in range(len(header.names))]
     columns = [str(place) for place in types]
-    with open_utf8(path, header.dialect, header.start) as file:
+    with open_rows(path, header) as file:
         yield from pa_csv.open_csv(
             file,
             # one thread, as everywhere in a worker
@@ -43,6 +44,21 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
                 decimal_point=header.dialect.decimal,
             ),
         )
+
+
+def open_rows(path: Path, header: Header) -> IO[bytes] | pa.NativeFile:
+    """Open the rows as UTF-8.
+
+    A plain file is read by Arrow itself. Its reader has a thread that reads in advance, and after an error that thread
+    may go on while the process ends, when a call of Python would abort it.
+    """
+    if header.dialect.encoding != UTF8 or path.suffix.lower() == GZIP:
+        return open_utf8(path, header.dialect, header.start)
+    with open_utf8(path, header.dialect, header.start) as plain:
+        start = plain.tell()
+    file = pa.OSFile(str(path))
+    file.seek(start)
+    return file
 
 
 def walk(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
