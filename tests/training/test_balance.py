@@ -74,3 +74,6 @@ def test_weights_beside_balanced_are_refused(prepared):
     network["loss"]["softmax_cross_entropy"]["class_weight"] = [1, 1, 1]
     with pytest.raises(InvalidSpec, match="computes the weights of the classes"):
         prepared(network)
+    network["loss"]["softmax_cross_entropy"] = {"class_weight": "balanced"}
+    with pytest.raises(InvalidSpec, match=r"class_weight: takes a number for each class: `balanced: true` instead"):
+        prepared(network)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
 from .functions import Empty
@@ -18,6 +18,12 @@ def _some_weight(weights: tuple[float, ...]) -> tuple[float, ...]:
     return weights
 
 
+def _no_word(weights: object) -> object:
+    if weights == "balanced":
+        raise ValueError("takes a number for each class: `balanced: true` instead of it computes them")
+    return weights
+
+
 def _without_other_labels(ignored: int | None, info: ValidationInfo) -> int | None:
     for other in ("one_hot", "categories"):
         if ignored is not None and info.data.get(other):
@@ -29,6 +35,7 @@ ClassWeight = Annotated[
     tuple[Annotated[float, Field(ge=0, le=1e30)], ...],
     Field(max_length=65_536, strict=False),
     AfterValidator(_some_weight),
+    BeforeValidator(_no_word),
 ]
 """Factors of the losses of each class's samples, by class index; empty: 1."""
 
