@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 
 from raydient.spec.ending import Rollback
@@ -38,7 +39,7 @@ class LearningRate:
         return self.schedule(step) * self.factor * self.damping
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UpdateRule:
     """An optimizer with the learning rate of each step, the clipping of the gradient and the decay of the weights.
 
@@ -91,12 +92,12 @@ class UpdateRule:
         """Return this rule with the fastest form of its optimizer for a vector of `size` values."""
         return replace(self, optimizer=fastest(self.optimizer, size))
 
-    @property
+    @cached_property
     def layerwise(self) -> LayerwiseOptimizer | None:
         """The optimizer, if its rate has a factor for each parameter."""
         return self.optimizer if isinstance(self.optimizer, LayerwiseOptimizer) else None
 
-    @property
+    @cached_property
     def rowwise(self) -> RowwiseOptimizer | None:
         """The optimizer, if its state has one value for each row of a table."""
         return self.optimizer if isinstance(self.optimizer, RowwiseOptimizer) else None

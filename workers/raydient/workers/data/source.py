@@ -169,11 +169,11 @@ class MemorySource:
         source = self._part(part)
         # mode="clip": with "raise" NumPy gathers into a buffer of its own first; the rows are known to exist.
         for name, x in out.xs.items():
-            np.take(source.xs[name], indices, axis=0, out=x, mode="clip")
+            source.xs[name].take(indices, axis=0, out=x, mode="clip")
         for name, y in out.ys.items():
-            np.take(source.ys[name], indices, axis=0, out=y, mode="clip")
+            source.ys[name].take(indices, axis=0, out=y, mode="clip")
         if out.weights is not None and source.weights is not None:
-            np.take(source.weights, indices, out=out.weights, mode="clip")
+            source.weights.take(indices, out=out.weights, mode="clip")
 
     def _part(self, name: PartName) -> Samples:
         return self.train if name == "train" else self.test

@@ -60,7 +60,7 @@ class Embedding(Layer):
         indices = buffers.work["indices"]
         np.copyto(indices, buffers.x.reshape(-1), casting="unsafe")
         y = buffers.y.reshape(len(indices), -1)
-        np.take(weights["embeddings"], indices, axis=0, out=y, mode="clip")  # other modes allocate
+        weights["embeddings"].take(indices, axis=0, out=y, mode="clip")  # other modes allocate
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         runs = self._sort(buffers, len(gradients["embeddings"]))
@@ -113,13 +113,13 @@ def _add_up(dy: Floats, runs: int, work: Mapping[str, AnyArray]) -> None:
     repeated[-1] = first[-1]
     np.logical_not(repeated, out=repeated)
     if FEW_REPEATED * np.count_nonzero(repeated) > len(keys):
-        np.take(dy, keys, axis=0, out=work["sorted"], mode="clip")
+        dy.take(keys, axis=0, out=work["sorted"], mode="clip")
         np.add.reduceat(work["sorted"], starts, axis=0, out=sums)
         return
-    np.take(keys, starts, out=work["indices"][:runs], mode="clip")
-    np.take(dy, work["indices"][:runs], axis=0, out=sums, mode="clip")
+    keys.take(starts, out=work["indices"][:runs], mode="clip")
+    dy.take(work["indices"][:runs], axis=0, out=sums, mode="clip")
     places = np.flatnonzero(repeated)
     if len(places):
-        rows = np.take(dy, keys[places], axis=0, out=work["sorted"][: len(places)], mode="clip")
+        rows = dy.take(keys[places], axis=0, out=work["sorted"][: len(places)], mode="clip")
         begins = np.flatnonzero(first[places])
         sums[np.searchsorted(starts, places[begins])] = np.add.reduceat(rows, begins, axis=0)

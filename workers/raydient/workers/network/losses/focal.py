@@ -110,7 +110,7 @@ class CategoricalFocalCrossEntropy(SoftmaxCrossEntropy):
         np.maximum(self.place_labels, 0, out=self._indices)  # any class at places that do not count
         self._shift(self.outputs, exponentials)
         np.add(self._row_starts, self._indices, out=self._places)
-        np.take(flat, self._places, out=margins, mode="clip")
+        flat.take(self._places, out=margins, mode="clip")
         np.exp(exponentials, out=exponentials)
         flat[self._places] = 0
         np.add.reduce(exponentials, axis=1, keepdims=True, out=rest)
@@ -120,7 +120,7 @@ class CategoricalFocalCrossEntropy(SoftmaxCrossEntropy):
         np.subtract(margins, self._row[:, 0], out=margins)
         self._focus.inplace_slopes(margins, self.losses)
         if self._class_weight.size:
-            np.take(self._class_weight, self._indices, out=self.weights, mode="clip")
+            self._class_weight.take(self._indices, out=self.weights, mode="clip")
         self._count_hits(self._indices)
 
     def differentiate(self, factors: Floats) -> None:

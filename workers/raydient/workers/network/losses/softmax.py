@@ -51,7 +51,7 @@ class _Softmax(Loss):
         """Subtract the maximum of each row, so that no exponential overflows. `_best` keeps its index."""
         np.argmax(outputs, axis=1, out=self._best)  # faster than np.maximum.reduce, with the look-up below
         np.add(self._row_starts, self._best, out=self._places)
-        np.take(outputs.reshape(-1), self._places, out=self._row[:, 0], mode="clip")  # other modes allocate
+        outputs.reshape(-1).take(self._places, out=self._row[:, 0], mode="clip")  # other modes allocate
         np.subtract(outputs, self._row, out=out)
 
     def _count_hits(self, classes: NDArray[np.integer]) -> None:
@@ -126,7 +126,7 @@ class SoftmaxCrossEntropy(_Softmax):
             np.maximum(self.place_labels, 0, out=self._indices)  # any class at places that do not count
         self._shift(self.outputs, exponentials)
         np.add(self._row_starts, self._indices, out=self._places)
-        np.take(flat, self._places, out=self._at_label, mode="clip")
+        flat.take(self._places, out=self._at_label, mode="clip")
         if self._spread:
             np.multiply(self._at_label, 1 - self._spread, out=self._at_label)
             np.add.reduce(exponentials, axis=1, out=losses)
@@ -137,7 +137,7 @@ class SoftmaxCrossEntropy(_Softmax):
         np.log(self._total[:, 0], out=losses)
         np.subtract(losses, self._at_label, out=losses)
         if self._class_weight.size:
-            np.take(self._class_weight, self._indices, out=self.weights, mode="clip")
+            self._class_weight.take(self._indices, out=self.weights, mode="clip")
         self._count_hits(self._indices)
 
     def differentiate(self, factors: Floats) -> None:
@@ -148,7 +148,7 @@ class SoftmaxCrossEntropy(_Softmax):
             np.multiply(factors, self._spread / self.outputs.shape[1], out=self._row)
             np.subtract(gradient, self._row, out=gradient)
             np.multiply(factors, 1 - self._spread, out=factors)
-        np.take(flat, self._places, out=self._at_label, mode="clip")
+        flat.take(self._places, out=self._at_label, mode="clip")
         np.subtract(self._at_label, factors[:, 0], out=self._at_label)
         flat[self._places] = self._at_label
 

@@ -151,7 +151,7 @@ class TopK(Metric):
         true_classes(self.labels, self._true[:, 0])
         np.maximum(self._true, 0, out=self._true)  # places that do not count have any class
         np.add(self._starts, self._true[:, 0], out=self._place)
-        np.take(self.outputs.reshape(-1), self._place, out=self._at_label[:, 0], mode="clip")
+        self.outputs.reshape(-1).take(self._place, out=self._at_label[:, 0], mode="clip")
         np.greater(self.outputs, self._at_label, out=self._larger)
         np.equal(self.outputs, self._at_label, out=self._equal)
         np.less(self._columns, self._true, out=self._first)

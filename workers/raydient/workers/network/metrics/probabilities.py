@@ -49,7 +49,7 @@ class LogLoss(Metric):
         if self.labels.ndim == 1:
             np.maximum(self.labels, 0, out=self._at, casting="same_kind")  # places that do not count have any class
             np.add(self._at, self._starts, out=self._at)
-            np.take(values.reshape(-1), self._at, out=losses, mode="clip")  # other modes allocate
+            values.reshape(-1).take(self._at, out=losses, mode="clip")  # other modes allocate
         else:
             np.vecdot(self.labels, values, out=losses)
         np.exp(values, out=values)
