@@ -1,6 +1,7 @@
 """Data files changed at random, from a seed: each is read or refused, and nothing is unpacked beyond bounds."""
 
 import csv
+import gzip
 import io
 import tracemalloc
 import zipfile
@@ -17,7 +18,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Output
 from raydient.workers.data import load
 
-CASES = {"csv": 3_000, "npz": 3_000, "parquet": 400, "feather": 400}
+CASES = {"csv": 3_000, "csv.gz": 100, "npz": 3_000, "parquet": 400, "feather": 400}
 MOST_BYTES = 64 * 2**20
 OUTPUTS = [Output(layer="out", label="label", loss="softmax_cross_entropy")]
 SPICES = [
@@ -67,6 +68,7 @@ def arrow_files(suffix):
 
 SEEDS = {
     "csv": lambda: [table()],
+    "csv.gz": lambda: [gzip.compress(table(), mtime=0)],
     "npz": lambda: list(archives()),
     "parquet": lambda: list(arrow_files("parquet")),
     "feather": lambda: list(arrow_files("feather")),

@@ -33,7 +33,7 @@ class Input(Model):
     """One of several inputs: an array of an NPZ file or columns of a CSV file, side by side.
 
     A category becomes its index in the sorted list of the column's values, from 0, as an embedding takes it. The model
-    keeps the lists.
+    keeps the lists. With `buckets` a missing category is 0, one that the training part lacks 1, and its own follow.
     """
 
     columns: Columns
