@@ -132,19 +132,24 @@ def test_a_follower_gets_what_it_has_not_got_and_then_every_new_one(outbox, hist
     assert outbox.empty
 
 
-@pytest.mark.parametrize("moment", ["before a batch", "with a batch in flight", "for another service"])
+MOMENTS = "before a batch", "with a batch in flight", "after a batch", "for another service"
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_epochs_that_are_computed_again_are_sent_again(outbox, history, service, moment):
     end(outbox, history, 1, 2, 3)
     if moment != "before a batch":
         service.follow()
         assert [report.epoch for report in service.take()] == [1, 2, 3]
+    if moment == "after a batch":
+        service.acknowledge()
     outbox.put(notice("a"))
     history.go_on_from(1)
     (last,) = history.read(0, 10)
     outbox.put(WentBack(last))
     if moment == "with a batch in flight":
         service.acknowledge()
-    else:
+    elif moment != "after a batch":
         service.follow()
     end(outbox, history, 2)
     outbox.put(notice("b"))
