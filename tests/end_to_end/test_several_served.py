@@ -75,7 +75,7 @@ def test_submitted_watched_and_predicted(rows, tmp_path):
             ({"numbers": numbers, "kind": rows["kind"]}, "missing: district"),
             ({**rows, "area": ["wide"] * 20}, "area, row 1: 'wide' is not a number"),
             ({**by_input, "numbers": numbers[:, :1]}, r"numbers: at least one sample of shape \(2,\) is needed"),
-            ({**by_input, "numbers": numbers * np.nan}, "numbers, row 1: there is no value"),
+            ({**by_input, "numbers": numbers * np.nan}, "area, row 1: there is no value"),
         ):
             with pytest.raises(ValueError, match=message):
                 submitted.predict_all(wrong)
