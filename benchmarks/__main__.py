@@ -16,6 +16,7 @@ BENCHMARKS = (
     "elastic",
     "straggler",
     "consistency",
+    "recording",
     "gradient_health",
     "clipping",
     "codec",

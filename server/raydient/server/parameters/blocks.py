@@ -14,8 +14,8 @@ from raydient.steps.gradient import Table, between
 
 Result = TypeVar("Result")
 
-BLOCK = 1 << 18
-"""Values per block: 1 MiB. The calls of a block take some 30 us, and in larger blocks the operations of an update find
+BLOCK = 1 << 19
+"""Values per block: 2 MiB. The calls of a block take some 30 us, and in larger blocks the operations of an update find
 less in the cache; `benchmarks/adam.py` has its best time here.
 """
 PARALLEL_FROM = 1 << 20
