@@ -22,6 +22,9 @@ class Disk(Protocol):
     The content of a file is durable after `sync`, and its name after `sync_folder` of the folder.
     """
 
+    def unique(self) -> str:
+        """Return a text that no file on this disk has in its name."""
+
     def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, in any order."""
 
@@ -61,6 +64,9 @@ class Disk(Protocol):
 
 class LocalDisk:
     """The disk of the machine."""
+
+    def unique(self) -> str:
+        return secrets.token_hex(8)
 
     def names(self, folder: Path) -> list[str]:
         return os.listdir(folder)
@@ -123,7 +129,7 @@ def replacing(path: Path, disk: Disk = LOCAL) -> Iterator[BinaryIO]:
 
     After an error `path` is unchanged. A process that is killed meanwhile leaves a file for `remove_leftovers`.
     """
-    part = path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
+    part = path.with_name(f"{_PREFIX}{disk.unique()}{_SUFFIX}")
     try:
         with disk.create(part) as file:
             yield file

@@ -93,6 +93,7 @@ class SimulatedDisk:
     def __init__(self, faults=lambda operation, path: None):
         self.faults, self.capacity = faults, 1 << 40
         self._root, self._stopped, self._life = Folder(), False, 0
+        self._uniques = 0  # unique texts
 
     # ---- the end of processes
 
@@ -108,7 +109,7 @@ class SimulatedDisk:
     def after_power_loss(self):
         """Return a disk without faults that holds what is durable at this moment."""
         disk = SimulatedDisk()
-        disk._root = self._root.after_power_loss()
+        disk._root, disk._uniques = self._root.after_power_loss(), self._uniques
         return disk
 
     def before(self, operation, path, life=None):
@@ -122,6 +123,10 @@ class SimulatedDisk:
             raise
 
     # ---- operations
+
+    def unique(self):
+        self._uniques += 1
+        return f"{self._uniques:016x}"
 
     def names(self, folder):
         self.before("list", folder)
