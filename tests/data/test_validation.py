@@ -186,5 +186,5 @@ def test_the_written_out_form_is_valid_again():
     spec = DatasetSpec.model_validate(FILES)
     assert spec.split.test == 0
     assert DatasetSpec.model_validate(spec.canonical()) == spec
-    assert spec.uris == ("t.csv", "v.csv")
-    assert DatasetSpec.model_validate(IN_ONE_FILE).uris == ("m.npz",)
+    assert spec.uris == {"dataset.uri": "t.csv", "dataset.validation.uri": "v.csv"}
+    assert DatasetSpec.model_validate(IN_ONE_FILE).uris == {"dataset.uri": "m.npz"}

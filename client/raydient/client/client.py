@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.json_format import ParseDict
 
 from raydient.spec.csv_text import Dialect
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.patterns import is_pattern
@@ -21,7 +22,7 @@ from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
-from .data_file import FIELDS, AnyJob, local_files, with_data, with_files, with_job
+from .data_file import AnyJob, local_files, with_data, with_job, with_uris
 from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
@@ -125,12 +126,20 @@ class Client:
         def submit(spec: JobSpec, directory: Path) -> Job:
             with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
                 spec = with_data(spec, data, validation, Path(folder))
-                files = local_files(spec.dataset, directory)
-                return self._submit(spec, files, validate_only, request_id)
+                uris = self._stored(spec.dataset, local_files(spec.dataset, directory))
+                return self._submit(with_uris(spec, uris), validate_only, request_id)
 
         return with_job(job, data, directory, submit)
 
-    def _stored(self, field: str, file: Path, dialect: Dialect) -> str:
+    def _stored(self, dataset: Dataset, files: Mapping[str, Path | None]) -> dict[str, str]:
+        """Upload the local files of a dataset, see `local_files`, and return its `uris` on the server."""
+        dialect = dataset.csv.dialect
+        return {
+            field: uri if (file := files[field]) is None else self._upload(field, file, dialect)
+            for field, uri in dataset.uris.items()
+        }
+
+    def _upload(self, field: str, file: Path, dialect: Dialect) -> str:
         """Upload the local file of a setting, or several as one, and return the name on the server."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
             if is_pattern(file):
@@ -140,11 +149,7 @@ class Client:
             except RequestRefused as error:
                 raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
 
-    def _submit(self, spec: JobSpec, files: Sequence[Path | None], validate_only: bool, request_id: str | None) -> Job:
-        named = zip(FIELDS, spec.dataset.uris, files, strict=False)
-        dialect = spec.dataset.csv.dialect
-        uris = [uri if file is None else self._stored(field, file, dialect) for field, uri, file in named]
-        spec = with_files(spec, *uris)
+    def _submit(self, spec: JobSpec, validate_only: bool, request_id: str | None) -> Job:
         request = api.CreateTrainingJobRequest(
             spec=ParseDict(spec.canonical(), TrainingJobSpec()),
             request_id=request_id or str(uuid.uuid4()),

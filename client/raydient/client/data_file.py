@@ -17,14 +17,12 @@ from raydient.spec.validation import valid_parts, validate_job
 
 from .data_writing import write_data
 
-FIELDS = ("dataset.uri", "dataset.validation.uri")
-"""The settings that name the files of `Dataset.uris`."""
 Result = TypeVar("Result")
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 """A specification, the same as plain data, or the path of a job file."""
 
 
-def local_files(dataset: Dataset, directory: Path) -> tuple[Path | None, ...]:
+def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
     """Return the local file of each of `dataset.uris`, relative to `directory`; a path with wildcards may be several.
 
     It is None for a file on the server: a stored dataset, a URL, or an absolute path that this machine lacks.
@@ -33,15 +31,15 @@ def local_files(dataset: Dataset, directory: Path) -> tuple[Path | None, ...]:
         InvalidSpec: there is no such file.
     """
     errors: list[FieldError] = []
-    files: list[Path | None] = []
-    for field, uri in zip(FIELDS, dataset.uris, strict=False):
+    files: dict[str, Path | None] = {}
+    for field, uri in dataset.uris.items():
         try:
-            files.append(_local_file(field, uri, directory))
+            files[field] = _local_file(field, uri, directory)
         except InvalidSpec as missing:
             errors += missing.errors
     if errors:
         raise InvalidSpec(errors)
-    return tuple(files)
+    return files
 
 
 def _local_file(field: str, uri: str, directory: Path) -> Path | None:
@@ -56,8 +54,8 @@ def _local_file(field: str, uri: str, directory: Path) -> Path | None:
     raise InvalidSpec([FieldError(field, f'"{uri}": {problem} (looked for {path})')])
 
 
-def data_here(spec: JobSpec, directory: Path) -> list[Path]:
-    """Return the local file of each of `dataset.uris`, for a job that runs on this machine.
+def data_here(spec: JobSpec, directory: Path) -> tuple[Path, Path | None]:
+    """Return the local files of a job that runs on this machine: of its data, and of held-out data of their own.
 
     Raises:
         InvalidSpec: the data is not on this machine; further errors of the job are included.
@@ -67,10 +65,11 @@ def data_here(spec: JobSpec, directory: Path) -> list[Path]:
     except InvalidSpec as missing:
         parts = {name: getattr(spec, name) for name in type(spec).model_fields}
         raise InvalidSpec(_with_others(missing.errors, parts, directory)) from missing
-    fields = zip(FIELDS, spec.dataset.uris, files, strict=False)
-    if away := [FieldError(field, f'"{uri}" is not a file on this machine') for field, uri, file in fields if not file]:
-        raise InvalidSpec(away)
-    return [file for file in files if file is not None]
+    if away := [field for field, file in files.items() if file is None]:
+        uris = spec.dataset.uris
+        raise InvalidSpec(FieldError(field, f'"{uris[field]}" is not a file on this machine') for field in away)
+    data, *own = (file for file in files.values() if file is not None)
+    return data, own[0] if own else None
 
 
 def errors_beside(data: object, directory: Path) -> list[FieldError]:
@@ -84,7 +83,7 @@ def errors_beside(data: object, directory: Path) -> list[FieldError]:
     if "dataset" not in parts:
         return []
     try:
-        if None in local_files(parts["dataset"], directory):
+        if None in local_files(parts["dataset"], directory).values():
             return []
     except InvalidSpec as missing:
         return _with_others(missing.errors, parts, directory)
@@ -98,16 +97,15 @@ def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directo
     from raydient.server.training.preparation import find_errors
 
     known = {error.path for error in errors}
-    further = find_errors(parts, *(directory / uri for uri in parts["dataset"].uris))
+    further = find_errors(parts, *(directory / uri for uri in parts["dataset"].uris.values()))
     return [*errors, *(error for error in further if error.path not in known)]
 
 
-def with_files(spec: JobSpec, *uris: str) -> JobSpec:
+def with_uris(spec: JobSpec, uris: Mapping[str, str]) -> JobSpec:
     """Return the job with other `Dataset.uris`."""
-    data, *own = uris
-    update: dict[str, Any] = {"uri": data}
-    if own and spec.dataset.validation:
-        update["validation"] = spec.dataset.validation.model_copy(update={"uri": own[0]})
+    update: dict[str, Any] = {"uri": uris["dataset.uri"]}
+    if spec.dataset.validation and "dataset.validation.uri" in uris:
+        update["validation"] = spec.dataset.validation.model_copy(update={"uri": uris["dataset.validation.uri"]})
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
 
 
@@ -152,11 +150,11 @@ def with_data(spec: JobSpec, data: Any, validation: Any, folder: Path) -> JobSpe
     """
     update: dict[str, Any] = {}
     if data is not None:
-        update["uri"] = str(_written(FIELDS[0], data, spec, folder).absolute())
+        update["uri"] = str(_written("dataset.uri", data, spec, folder).absolute())
     if validation is not None:
         own = folder / "validation"
         own.mkdir()
-        path = _written(FIELDS[1], validation, spec, own).absolute()
+        path = _written("dataset.validation.uri", validation, spec, own).absolute()
         update |= {
             "validation": Validation(uri=str(path)),
             "split": spec.dataset.split.model_copy(update={"test": 0.0}),

@@ -127,7 +127,7 @@ def _train(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Trained
 
 def _run(spec: JobSpec, run: Path, directory: Path, progress: bool, begin: "Callable[[Prepared], None]") -> "Finished":
     """Train to the end; see `embedded.train`."""
-    data, *own = data_here(spec, directory)
+    data, validation = data_here(spec, directory)
     from raydient.server import embedded
     from raydient.server.training.reports import Report
 
@@ -141,7 +141,6 @@ def _run(spec: JobSpec, run: Path, directory: Path, progress: bool, begin: "Call
                 with suppress(OSError):  # a closed terminal or pipe must not end training
                     show_report(display, report, spec.training.epochs)
 
-        validation = own[0] if own else None
         return embedded.train(
             spec, data, validation=validation, directory=run, report=show, files=directory, begin=begin
         )

@@ -224,10 +224,10 @@ class Dataset(Model):
         return validation
 
     @property
-    def uris(self) -> tuple[str, ...]:
-        """The files that the job reads: its data, and the held-out data if they have a file of their own."""
+    def uris(self) -> Mapping[str, str]:
+        """The files that the job reads by the paths of their settings: its data, and held-out data of their own."""
         own = self.validation.uri if self.validation else None
-        return (self.uri,) if own is None else (self.uri, own)
+        return {"dataset.uri": self.uri} if own is None else {"dataset.uri": self.uri, "dataset.validation.uri": own}
 
     def imputes(self, column: str) -> Impute | None:
         """Return what stands in place of a column's missing values; None if these are errors."""

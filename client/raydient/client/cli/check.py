@@ -43,8 +43,8 @@ def check(*, job: Path, held_out: Path | None, as_json: bool) -> None:
         from raydient.server.training.preparation import prepare
         from raydient.workers.network import Verdict
 
-        data, *own = data_here(file.spec, job.parent)
-        prepared = prepare(file.spec, data, validation=own[0] if own else None, files=job.parent)
+        data, validation = data_here(file.spec, job.parent)
+        prepared = prepare(file.spec, data, validation=validation, files=job.parent)
         if held_out is not None:
             _write_rows(prepared.dataset.held_out, held_out)
         for warning in prepared.warnings:

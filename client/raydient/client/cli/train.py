@@ -103,15 +103,15 @@ def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
     output = _usable(options.output or Path(f"{job.stem}.safetensors"))
     with reading(job) as file:
         spec = _with(options, file.spec)
-        data, *own = (path.resolve() for path in data_here(file.spec, job.parent))
+        data, validation = data_here(file.spec, job.parent)
         run = Run(
             name=job.stem,
             job=str(job.resolve()),
             specification=spec.canonical(),
-            data=str(data),
+            data=str(data.resolve()),
             sha256=sha256_of(data),
-            validation=str(own[0]) if own else "",
-            validation_sha256=sha256_of(own[0]) if own else "",
+            validation=str(validation.resolve()) if validation else "",
+            validation_sha256=sha256_of(validation) if validation else "",
             output=str(output.absolute()),
             transport=options.transport or "auto",
             cluster=options.cluster or "local",

@@ -78,7 +78,7 @@ class JobManager:
         self.validate(spec, call)
         with self._admission:
             call.check()
-            self._find(spec)  # may have been deleted during the check
+            self._sources.find_files(spec.dataset)  # may have been deleted during the check
             if self.dispatcher.waiting >= QUEUE_LIMIT:
                 raise Exhausted(f"the queue is full: {QUEUE_LIMIT} jobs wait", reason="QUEUE_FULL")
             stored = self._store(job)
@@ -92,7 +92,7 @@ class JobManager:
         if least > slots:
             message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidSpec([FieldError("resources.workers", message)])
-        dataset, validation = self._find(spec)
+        dataset, validation = self._sources.find_files(spec.dataset)
         self._check(spec, dataset, call, validation)
 
     def preview(self, spec: JobSpec, call: Call | None = None) -> Job:
@@ -127,7 +127,7 @@ class JobManager:
             return job
         if errors := _ends_that_have_passed(job, changes):
             raise InvalidSpec(errors)
-        dataset, validation = self._find(after)
+        dataset, validation = self._sources.find_files(after.dataset)
         self._check(after, dataset, call or Call(), validation)
         return self.dispatcher.amend(job_id, changes, len(job.updates))
 
@@ -171,10 +171,6 @@ class JobManager:
             if stored is None or stored.id != job.id:
                 self._removals.carry_out(place)
         return stored
-
-    def _find(self, spec: JobSpec) -> tuple[Path, Path | None]:
-        """Return the files of the data and of the held-out data. Raises NotFound, NotPermitted, InvalidSpec."""
-        return self._sources.find(spec.dataset.uri), self._sources.find_validation(spec.dataset)
 
     def _describe(self, known: set[str]) -> None:
         """Write the descriptions of jobs that earlier versions stored without one."""

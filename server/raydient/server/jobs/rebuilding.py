@@ -136,7 +136,7 @@ def _add_jobs(directory: StateDirectory, store: JobStore, descriptions: list[Des
                 job = _succeeded(job, model)
         except (ModelError, OSError) as error:
             rebuilt.problems.append(f"{model} cannot be used, the job is PAUSED instead of SUCCEEDED: {error}")
-        for uri in job.spec.dataset.uris:
+        for uri in job.spec.dataset.uris.values():
             if uri.startswith(STORED) and uri.removeprefix(STORED) not in rebuilt.datasets:
                 rebuilt.problems.append(f"{folder} trains on {uri}, which is missing")
         rebuilt.jobs.append(store.restore(job, epochs))

@@ -72,11 +72,12 @@ class Replays:
         manifest = next((manifest for _, manifest, _ in good_manifests(folder / "checkpoints", job.id)), None)
         if manifest is None:
             raise NotAllowed(f"jobs/{job.id} is {job.state.name} and has no checkpoint yet", reason="NO_CHECKPOINT")
+        dataset, validation = self._sources.find_files(job.spec.dataset)
         question = replay_process.Question(
             job=job.id,
             specification=job.spec.canonical(),
-            dataset=str(self._sources.find(job.spec.dataset.uri)),
-            validation=str(self._sources.find_validation(job.spec.dataset) or ""),
+            dataset=str(dataset),
+            validation=str(validation or ""),
             directory=str(folder),
             step=manifest.step,
         )

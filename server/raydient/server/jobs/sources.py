@@ -10,7 +10,6 @@ from raydient.spec.patterns import are_files, files_of
 
 from .datasets import DatasetStore
 
-FIELD, VALIDATION = "dataset.uri", "dataset.validation.uri"
 STORED = "datasets/"
 
 
@@ -24,12 +23,12 @@ class Sources:
         self._datasets = datasets
         self._roots = tuple(root.resolve() for root in roots)
 
-    def find_validation(self, dataset: Dataset) -> Path | None:
-        """Path of the file of `dataset.validation.uri`; None if there is none. Raises the errors of `find`."""
-        uri = dataset.validation.uri if dataset.validation else None
-        return None if uri is None else self.find(uri, VALIDATION)
+    def find_files(self, dataset: Dataset) -> tuple[Path, Path | None]:
+        """Paths of the data and of held-out data of their own; None if there are none. Raises the errors of `find`."""
+        data, *own = (self.find(uri, field) for field, uri in dataset.uris.items())
+        return data, own[0] if own else None
 
-    def find(self, uri: str, field: str = FIELD) -> Path:
+    def find(self, uri: str, field: str = "dataset.uri") -> Path:
         """Path of the file that the setting `field` names, or of files by wildcards, see `files_of`.
 
         Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec.

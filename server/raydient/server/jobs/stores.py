@@ -61,16 +61,17 @@ class Stores:
 
     def run_request(self, job: Job, workers: int) -> RunRequest:
         """Build the request for a run of a job with this number of workers. Raises ServiceError, InvalidSpec."""
+        dataset, validation = self.sources.find_files(job.spec.dataset)
         return RunRequest(
             job=job.id,
             workers=workers,
             minimum=job.workers.min,
             spec=job.spec,
-            dataset=self.sources.find(job.spec.dataset.uri),
+            dataset=dataset,
             directory=self.directory.job(job.id),
             epochs=job.epochs,
             amendments=job.amendments,
-            validation=self.sources.find_validation(job.spec.dataset),
+            validation=validation,
         )
 
     def close(self) -> None:
