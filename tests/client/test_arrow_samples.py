@@ -72,6 +72,14 @@ def test_a_table_without_rows_is_one_part(path: Path) -> None:
     assert len(part.arrays["part"]) == 0
 
 
+def test_batches_without_rows_are_left_out(tmp_path: Path) -> None:
+    batch, path = pa.record_batch([pa.array([1.0, 2.0])], ["a"]), tmp_path / "data.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+        for part in (batch[:0], batch, batch[:0], batch[1:]):
+            writer.write_batch(part)
+    assert [part.arrays["a"].tolist() for part in read_samples(path)] == [[1, 2], [2]]
+
+
 @pytest.mark.parametrize("name", ["data.parquet", "data.arrow"])
 def test_names_that_repeat_are_reported_where_they_are_read(tmp_path: Path, name: str) -> None:
     path = write(pa.table([[1], [2], [3]], ["a", "a", "b"]), tmp_path / name)
@@ -80,6 +88,8 @@ def test_names_that_repeat_are_reported_where_they_are_read(tmp_path: Path, name
     assert part.arrays["b"].tolist() == [3]
     with pytest.raises(InvalidSamples, match="more than one column named 'a'"):
         part.arrays["a"]
+    (empty,) = read_samples(write(pa.table([[1], [2], [3]], ["a", "a", "b"]).slice(1), path))
+    assert (empty.repeated, empty.arrays["b"].tolist()) == ({"a"}, [])
 
 
 def test_a_damaged_file_is_named(path: Path) -> None:

@@ -184,6 +184,7 @@ def test_unused_columns_and_arrays_may_hold_anything(run, service, job, tmp_path
         ("data.csv", b"a,b\n1,inf\n", "data.csv: b, row 1 (line 2): inf is not a finite number"),
         ("data.csv", b"\xff\xfe", "data.csv: not UTF-8 text: save it with that encoding, or name its own"),
         ("data.csv", b'"a;b"\n1\n', "missing: a, b; unknown: a;b"),
+        ("data.csv", b"a" * 200_000 + b"\n1\n", "missing: a, b; unknown: aaa"),
         ("data.npz", b"nothing", "data.npz: not an NPZ file"),
         ("data.txt", b"1", "read from .csv, .csv.gz, .npz, .parquet, "),
     ],

@@ -1,18 +1,18 @@
-"""Reads the samples of Parquet and Arrow files in parts, for predictions."""
+"""Reads the rows of Parquet and Arrow files in parts, for predictions and to join files."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from .columns import InvalidSamples
-from .errors import MissingExtra
+from .columns import InvalidSamples, repeated_names
+from .extras import importing
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 
 
 def read_tables(path: Path, rows: int, needed: Collection[str] | None) -> "Iterator[Table]":
-    """Yield parts of at most `rows` rows, at least one.
+    """Yield parts of at most `rows` rows, at least one, which is empty if there are none.
 
     Args:
         path: of the file.
@@ -23,54 +23,60 @@ def read_tables(path: Path, rows: int, needed: Collection[str] | None) -> "Itera
         InvalidSamples: the file cannot be read. The message begins with its path.
         MissingExtra: pyarrow is not installed.
     """
-    try:
+    with importing(f"Reading {path.name}", "local"):
         import pyarrow as pa
-    except ImportError:
-        raise MissingExtra(f"Reading {path.name}", "local") from None
-    read = _parquet if path.suffix.lower() == ".parquet" else _arrow
     with path.open("rb"):  # an error of the operating system, such as one of permissions, stays what it is
         pass
     try:
-        yield from read(path, rows, needed)
-    except InvalidSamples:
-        raise
+        schema, batches = open_table(path, rows, needed)
+        for part in chain([next(batches, schema.empty_table())], batches):
+            yield Table(schema.names, part)
     except (pa.ArrowException, OSError, ValueError) as error:
-        kind = "a Parquet file" if read is _parquet else "an Arrow file"
+        kind = "a Parquet file" if _is_parquet(path) else "an Arrow file"
         text = "".join(c if c.isprintable() else " " for c in str(error))[:200]
         raise InvalidSamples(f"{path}: not {kind} that can be read: {text}") from error
 
 
-def _parquet(path: Path, rows: int, needed: Collection[str] | None) -> "Iterator[Table]":
-    import pyarrow.parquet as pq
+def open_table(path: Path, rows: int, needed: Collection[str] | None = None) -> tuple[Any, Iterator[Any]]:
+    """Return the schema of a file, and its rows as record batches of 1 to `rows` rows; see `read_tables`.
 
-    with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
-        names = file.schema_arrow.names
-        columns = [name for name in dict.fromkeys(names) if needed is None or name in needed]
-        batches = file.iter_batches(rows, columns=columns, use_threads=False)
-        first = next(batches, None)
-        if first is None:
-            first = file.schema_arrow.empty_table().select(columns)
-        yield Table(names, first)
-        for batch in batches:
-            yield Table(names, batch)
+    Raises:
+        ArrowException, OSError, ValueError: the file cannot be read, now or when the batches are.
+    """
+    if _is_parquet(path):
+        import pyarrow.parquet as pq
 
-
-def _arrow(path: Path, rows: int, needed: Collection[str] | None) -> "Iterator[Table]":
+        file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+        names = [name for name in dict.fromkeys(file.schema_arrow.names) if needed is None or name in needed]
+        return file.schema_arrow, _parquet_batches(file, rows, names)
     import pyarrow as pa
 
-    with pa.OSFile(str(path)) as file:
-        schema = pa.ipc.open_file(file).schema
+    with pa.OSFile(str(path)) as opened:
+        schema = pa.ipc.open_file(opened).schema
     places = [place for place, name in enumerate(schema.names) if needed is None or name in needed]
+    return schema, _arrow_batches(path, rows, places)
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _parquet_batches(file: Any, rows: int, names: list[str]) -> Iterator[Any]:
+    with file:
+        yield from file.iter_batches(rows, columns=names, use_threads=False)
+
+
+def _arrow_batches(path: Path, rows: int, places: list[int]) -> Iterator[Any]:
+    import pyarrow as pa
+
     options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=places)
     with pa.OSFile(str(path)) as file:
         reader = pa.ipc.open_file(file, options=options)
-        if not reader.num_record_batches:
-            yield Table(schema.names, reader.schema.empty_table())
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
             batch.validate(full=True)
-            for start in range(0, batch.num_rows, rows) or (0,):
-                yield Table(schema.names, batch.slice(start, rows))
+            for start in range(0, batch.num_rows, rows):
+                yield batch.slice(start, rows)
 
 
 class Table(Mapping[str, Any]):
@@ -85,7 +91,7 @@ class Table(Mapping[str, Any]):
     """
 
     def __init__(self, names: Sequence[str], rows: Any) -> None:
-        self.repeated = frozenset(name for name, count in Counter(names).items() if count > 1)
+        self.repeated = repeated_names(names)
         self._names, self._rows = dict.fromkeys(name for name in names if name), rows
 
     @property

@@ -1,6 +1,7 @@
 """Converts samples (tables, arrays, lists) to arrays that keep the values' types and the columns' names."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -85,6 +86,11 @@ def _by_name(names: "Iterable[Any]", column: "Callable[[Any], Any]") -> dict[str
         twice = next(text for place, text in enumerate(texts) if text in texts[:place])
         raise InvalidSamples(f"there is more than one column named {twice!r}")
     return {text: column(name) for text, name in zip(texts, names, strict=True)}
+
+
+def repeated_names(names: "Iterable[str]") -> frozenset[str]:
+    """The names that occur more than once."""
+    return frozenset(name for name, count in Counter(names).items() if count > 1)
 
 
 def check_lengths(lengths: Mapping[str, int]) -> None:

@@ -53,7 +53,8 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
     if isinstance(data, str | os.PathLike):
         return Path(data)
     if isinstance(data, tuple) and len(data) == 2 and not _are_named(data):
-        return _write_arrays(dict(zip(_pair_names(dataset), data, strict=True)), folder)
+        pair = zip(_pair_names(dataset), data, strict=True)
+        return _write_arrays({name: as_array(name, values) for name, values in pair}, folder)
     table = None if is_series(data) else named_columns(data)
     if table is None:
         kinds = "a DataFrame, a mapping of columns or arrays, a pair of samples and labels, or the path of a file"
@@ -62,7 +63,7 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
         raise InvalidSamples("the data have no columns")
     columns = {name: as_array(name, values) for name, values in table.items()}
     if any(array.ndim > 1 for array in columns.values()):
-        return _write_arrays(table, folder)
+        return _write_arrays(columns, folder)
     return _write_table(columns, dataset, folder)
 
 
@@ -87,10 +88,10 @@ def _named_classes(dataset: "Dataset | None", columns: Iterable[str]) -> frozens
     return frozenset([*categories, *dataset.named_labels.values(), *dataset.label_columns])
 
 
-def _write_arrays(arrays: Mapping[str, Any], folder: Path) -> Path:
+def _write_arrays(arrays: "Mapping[str, NDArray[Any]]", folder: Path) -> Path:
     from numpy.lib.format import write_array
 
-    plain = {name: _plain(name, as_array(name, values)) for name, values in arrays.items()}
+    plain = {name: _plain(name, array) for name, array in arrays.items()}
     path = folder / f"{STEM}.npz"
     with zipfile.ZipFile(path, "w") as archive:  # `numpy.savez` takes no array named `file`
         for name, array in plain.items():

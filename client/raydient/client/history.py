@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import MissingExtra
+from .extras import importing
 from .notebook import table
 
 if TYPE_CHECKING:
@@ -80,10 +80,8 @@ class History:
         Raises:
             MissingExtra: pandas is not installed.
         """
-        try:
+        with importing("A table of the history", "plot"):
             import pandas as pd
-        except ImportError:
-            raise MissingExtra("A table of the history", "plot") from None
         curves = {
             f"{split}_{name}": pd.Series(values, index=epochs, dtype="float64")
             for name in self.metrics
@@ -101,10 +99,8 @@ class History:
             ValueError: epochs are complete, and none has a metric of this name.
         """
         if axes is None:
-            try:
+            with importing("A plot of the history", "plot"):
                 from matplotlib import pyplot as plt
-            except ImportError:
-                raise MissingExtra("A plot of the history", "plot") from None
             _, axes = plt.subplots(layout="constrained")
         for split in self.splits:
             epochs, values = self.curve(name, split)

@@ -11,8 +11,11 @@ from raydient.spec.csv_text import GZIP, Dialect, open_text
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.patterns import files_of
 
-from .arrow_samples import SUFFIXES
-from .errors import MissingExtra
+from .arrow_samples import SUFFIXES, open_table
+from .extras import importing
+
+BATCH_ROWS = 1 << 16
+"""Rows of a Parquet or Arrow file that are copied at a time."""
 
 
 def join(pattern: Path, dialect: Dialect, field: str, folder: Path) -> Path:
@@ -67,42 +70,27 @@ class _Ended:
 
 
 def _join_tables(files: Sequence[Path], field: str, output: Path) -> Path:
-    try:
+    with importing("Joining files", "local"):
         import pyarrow as pa
-    except ImportError:
-        raise MissingExtra("Joining files", "local") from None
-    writer, schema = None, None
-    with pa.OSFile(str(output), "wb") as joined:
+    with _naming(field, files[0]):
+        schema = _plain(open_table(files[0], BATCH_ROWS)[0])
+    with pa.OSFile(str(output), "wb") as joined, pa.ipc.new_file(joined, schema) as writer:
         for file in files:
             with _naming(field, file):
-                of_file, batches = _batches(file)
-                if writer is None:
-                    schema, writer = of_file, pa.ipc.new_file(joined, of_file)
-                elif not of_file.equals(schema):
+                of_file, batches = open_table(file, BATCH_ROWS)
+                if not _plain(of_file).equals(schema):
                     raise _differs(field, file, files[0])
                 for batch in batches:
-                    writer.write_batch(batch)
-        if writer is not None:
-            writer.close()
+                    writer.write_batch(batch.cast(schema))
     return output
 
 
-def _batches(file: Path) -> tuple[Any, Iterator[Any]]:
-    """The schema of a Parquet or Arrow file, and its rows; without metadata and without dictionaries, which differ."""
+def _plain(schema: Any) -> Any:
+    """A schema without metadata and without dictionaries, which differ between files of the same columns."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    def plain(schema: Any) -> Any:
-        types = [one.value_type if pa.types.is_dictionary(one) else one for one in schema.types]
-        return pa.schema(list(zip(schema.names, types, strict=True)))
-
-    if file.suffix.lower() == ".parquet":
-        table = pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
-        schema = plain(table.schema_arrow)
-        return schema, (batch.cast(schema) for batch in table.iter_batches(use_threads=False))
-    reader = pa.ipc.open_file(pa.OSFile(str(file)))
-    schema = plain(reader.schema)
-    return schema, (reader.get_batch(number).cast(schema) for number in range(reader.num_record_batches))
+    types = [one.value_type if pa.types.is_dictionary(one) else one for one in schema.types]
+    return pa.schema(list(zip(schema.names, types, strict=True)))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ readers find the same values in a file.
 import csv
 import gzip
 import zlib
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from typing import Any, TextIO
 from raydient.spec.csv_text import DELIMITERS, PLAIN, UTF8, Dialect, find_delimiter, open_text
 
 from .arrow_samples import SUFFIXES, read_tables
-from .columns import InvalidSamples
+from .columns import InvalidSamples, repeated_names
 
 PART_ROWS = 4096
 """Rows of a CSV file that are read at a time: a multiple of the rows that a model predicts together."""
@@ -88,8 +87,8 @@ def _read_csv(path: Path, dialect: Dialect) -> Iterator[Samples]:
     try:
         if dialect.delimiter is None:
             with open_text(path, dialect) as file:
-                header = next((row for _, row in _rows(file, ",")), [])
-            dialect = replace(dialect, delimiter=find_delimiter(header))
+                names = _header(path, _rows(file, ","))
+            dialect = replace(dialect, delimiter=find_delimiter(names))
         with open_text(path, dialect) as file:
             yield from _parts(path, file, dialect)
     except UnicodeError as error:
@@ -100,12 +99,11 @@ def _read_csv(path: Path, dialect: Dialect) -> Iterator[Samples]:
 
 def _parts(path: Path, file: TextIO, dialect: Dialect) -> Iterator[Samples]:
     rows = _rows(file, dialect.delimiter or ",")
-    first = _next(path, rows, 1)
-    if not first:
+    header = _header(path, rows)
+    if not header:
         raise InvalidSamples(f"{path}: not a CSV file with a header: it is empty")
-    ((_, header),) = first
     _check_header(path, header, dialect)
-    repeated = frozenset(name for name, count in Counter(header).items() if count > 1)
+    repeated = repeated_names(header)
     part, before = _next(path, rows, PART_ROWS), 0
     while part or not before:
         cells = [(line, [dialect.cell(cell) for cell in row]) for line, row in part] if dialect.decimal == "," else part
@@ -114,6 +112,11 @@ def _parts(path: Path, file: TextIO, dialect: Dialect) -> Iterator[Samples]:
         if len(part) < PART_ROWS:
             return
         part = _next(path, rows, PART_ROWS)
+
+
+def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    """The first row; empty if there is none."""
+    return next((row for _, row in _next(path, rows, 1)), [])
 
 
 def _next(path: Path, rows: Iterator[tuple[int, list[str]]], count: int) -> list[tuple[int, list[str]]]:

@@ -65,12 +65,10 @@ def _table(history: "History", style: str) -> list[list[str]]:
 
 
 def _draw(history: "History", metric: str, path: Path) -> None:
-    from raydient.client.errors import MissingExtra
+    from raydient.client.extras import importing
 
-    try:
+    with importing("--plot", "plot"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("--plot", "plot") from None
     if not history.points:
         raise click.BadParameter("there is nothing to draw: no epoch is complete yet", param_hint="--plot")
     figure = Figure(layout="constrained")

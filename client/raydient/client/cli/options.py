@@ -3,7 +3,7 @@
 import functools
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,10 +134,7 @@ def with_connection(command: Command) -> Command:
         connection = ConnectionOptions(address, token, tls, tls_ca, tls_server_name, retry_seconds)
         return command(connection=connection, **options)
 
-    wrapped: Command = wrapper
-    for option in reversed(CONNECTION_OPTIONS):  # as decorators, the first one outermost
-        wrapped = option(wrapped)
-    return wrapped
+    return _with_options(wrapper, CONNECTION_OPTIONS)
 
 
 def with_dialect(command: Command) -> Command:
@@ -147,10 +144,14 @@ def with_dialect(command: Command) -> Command:
     def wrapper(*, delimiter: str | None, decimal: str, encoding: str, **options: Any) -> int | None:
         return command(dialect=Dialect(delimiter, decimal, encoding), **options)
 
-    wrapped: Command = wrapper
-    for option in reversed(DIALECT_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
+    return _with_options(wrapper, DIALECT_OPTIONS)
+
+
+def _with_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """Apply options to a command as decorators, the first one outermost."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def confirm(question: str, yes: bool) -> None:
