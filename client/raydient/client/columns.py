@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from raydient.spec.csv_text import is_decoded
 from raydient.spec.values import SPACES, category_text, is_missing, number_hint, number_of
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _texts(array: "NDArray[Any]") -> "NDArray[Any]":
 def _checked(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]":
     """Return the array; raise InvalidSamples if a text in it cannot be encoded as UTF-8."""
     for place, text in enumerate(array.ravel().tolist()) if array.dtype.kind == "O" else ():
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        if not is_decoded(text):
             raise InvalidSamples(f"{name}, {where(place * len(array) // array.size)}: the text is not UTF-8")
     return array
 

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raydient.spec.csv_text import PLAIN, UTF8, Dialect
+from raydient.spec.csv_text import PLAIN, Dialect
 
 from .columns import (
     MISSING_TYPES,
@@ -133,8 +133,7 @@ def _write_rows(writer: Any, rows: Iterable[Iterable[Any]], where: str, dialect:
     try:
         writer.writerows(rows)
     except UnicodeEncodeError as error:
-        encoding = "UTF-8" if dialect.encoding == UTF8 else dialect.encoding
-        raise InvalidSamples(f"{where} is not {encoding}") from error
+        raise InvalidSamples(f"{where} is not {dialect.encoding_name}") from error
 
 
 def _cells(name: str, array: "NDArray[Any]", first: int, are_named: bool) -> list[Any]:

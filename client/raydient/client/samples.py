@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from raydient.spec.csv_text import DELIMITERS, PLAIN, UTF8, Dialect, find_delimiter, open_text
+from raydient.spec.csv_text import DELIMITERS, PLAIN, Dialect, find_delimiter, is_decoded, open_text
 
 from .arrow_samples import SUFFIXES, read_tables
 from .columns import InvalidSamples, repeated_names
@@ -152,9 +152,8 @@ def _long_cells() -> Iterator[None]:
 
 
 def _check_header(path: Path, header: list[str], dialect: Dialect) -> None:
-    if any("\ud800" <= character <= "\udfff" for name in header for character in name):
-        encoding = "UTF-8" if dialect.encoding == UTF8 else dialect.encoding
-        raise InvalidSamples(f"{path}: not {encoding} text: save it with that encoding, or name its own")
+    if not all(map(is_decoded, header)):
+        raise InvalidSamples(f"{path}: not {dialect.encoding_name} text: save it with that encoding, or name its own")
     for other in DELIMITERS:
         if len(header) == 1 and other != dialect.delimiter and other in header[0]:
             problem = f"its values seem to be separated by {other!r} instead of {dialect.delimiter!r}"

@@ -42,6 +42,11 @@ class Dialect:
         """Python's name of the encoding; a byte order mark is no text."""
         return "utf-8-sig" if self.encoding == UTF8 else self.encoding
 
+    @property
+    def encoding_name(self) -> str:
+        """The encoding as messages name it."""
+        return "UTF-8" if self.encoding == UTF8 else self.encoding
+
     def cell(self, text: str) -> str:
         """Return a cell with the decimals of its number after a point.
 
@@ -65,6 +70,11 @@ def open_text(path: Path, dialect: Dialect) -> TextIO:
     gzip.BadGzipFile.
     """
     return io.TextIOWrapper(open_bytes(path), dialect.codec, errors="surrogateescape", newline="")
+
+
+def is_decoded(text: str) -> bool:
+    """True if a text from `open_text` was valid in the file's encoding."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def find_delimiter(names: list[str]) -> str:

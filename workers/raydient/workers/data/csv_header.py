@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from raydient.spec.csv_text import UTF8, Dialect, find_delimiter, open_text
+from raydient.spec.csv_text import Dialect, find_delimiter, is_decoded, open_text
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.values import is_number, quoted
 
-from .csv_text import is_decoded
 from .raw import unreadable
 from .table_columns import MAXIMUM_COLUMNS
 
@@ -97,7 +96,7 @@ def _read(path: Path, dialect: Dialect) -> Header:
 def not_decoded(dialect: Dialect) -> str:
     """Return the sentence about text that is not of the dialect's encoding, with `{}` for the number of such rows."""
     mend = "save the file with that encoding, or name its own in `dataset.csv.encoding`"
-    return f"is not {'UTF-8' if dialect.encoding == UTF8 else dialect.encoding} text{{}}: {mend}"
+    return f"is not {dialect.encoding_name} text{{}}: {mend}"
 
 
 def _refuse_other_delimiters(name: str, delimiter: str) -> None:

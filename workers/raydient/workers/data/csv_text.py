@@ -22,11 +22,6 @@ def open_utf8(path: Path, dialect: Dialect, start: int) -> IO[bytes]:
     return recoded
 
 
-def is_decoded(text: str) -> bool:
-    """True if a text from `open_text` was valid in the file's encoding."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 class _Recoded(io.RawIOBase):
     """A text file as UTF-8."""
 
