@@ -38,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_text_files(tmp_path: Path, folder: Path, dialect: dict[str, str], suffix: str) -> None:
     for number in range(3):
-        content = f'\ngr\u00f6\u00dfe;y\n{number},5;"a\n{number}"\n\n7;b'.replace(",", dialect.get("decimal", "."))
+        content = f'\n"gr\u00f6\u00dfe;\n1";y\n{number},5;"a\n{number}"\n\n7;b'.replace(
+            ",", dialect.get("decimal", ".")
+        )
         raw = content.encode(dialect.get("encoding", "utf-8-sig"))
         (tmp_path / f"part-{number}{suffix}").write_bytes(gzip.compress(raw) if suffix.endswith("gz") else raw)
     pattern = tmp_path / f"part-*{suffix}"

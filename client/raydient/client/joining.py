@@ -1,5 +1,6 @@
 """Joins the files of a table into one, which is uploaded. Its rows give the same bits as those of the files."""
 
+import csv
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from raydient.spec.patterns import files_of
 
 from .arrow_samples import SUFFIXES, open_table
 from .extras import importing
+from .samples import read_header, with_delimiter
 
 BATCH_ROWS = 1 << 16
 """Rows of a Parquet or Arrow file that are copied at a time."""
@@ -40,15 +42,17 @@ def join(pattern: Path, dialect: Dialect, field: str, folder: Path) -> Path:
 
 
 def _join_text(files: Sequence[Path], dialect: Dialect, field: str, output: Path) -> Path:
+    with _naming(field, files[0]):
+        dialect = with_delimiter(files[0], dialect)
     with output.open("w", encoding=dialect.encoding, errors="surrogateescape", newline="") as joined:
-        first = ""
+        first: list[str] = []
         for file in files:
             with _naming(field, file), open_text(file, dialect) as text:
-                header = next((line for line in iter(text.readline, "") if line.strip("\r\n")), "").strip("\r\n")
+                names = read_header(file, text, dialect)
                 if file is files[0]:
-                    first = header
-                    joined.write(f"{header}\n")
-                elif header != first:
+                    first = names
+                    csv.writer(joined, delimiter=dialect.delimiter or ",", lineterminator="\n").writerow(names)
+                elif names != first:
                     raise _differs(field, file, files[0])
                 shutil.copyfileobj(_Ended(text), joined, 2**20)
     return output

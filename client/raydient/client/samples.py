@@ -85,16 +85,30 @@ def _read_arrow(path: Path, needed: Collection[str] | None) -> Iterator[Samples]
 def _read_csv(path: Path, dialect: Dialect) -> Iterator[Samples]:
     """Read a CSV file. Blank lines are skipped, as in training."""
     try:
-        if dialect.delimiter is None:
-            with open_text(path, dialect) as file:
-                names = _header(path, _rows(file, ","))
-            dialect = replace(dialect, delimiter=find_delimiter(names))
+        dialect = with_delimiter(path, dialect)
         with open_text(path, dialect) as file:
             yield from _parts(path, file, dialect)
     except UnicodeError as error:
         raise InvalidSamples(f"{path}: not {dialect.encoding} text: name its encoding") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidSamples(f"{path}: not a compressed file that is whole: {error}") from error
+
+
+def with_delimiter(path: Path, dialect: Dialect) -> Dialect:
+    """Return the dialect of a CSV file with its delimiter, which the header shows if the dialect does not say it."""
+    if dialect.delimiter is not None:
+        return dialect
+    with open_text(path, dialect) as file:
+        return replace(dialect, delimiter=find_delimiter(read_header(path, file, dialect)))
+
+
+def read_header(path: Path, file: TextIO, dialect: Dialect) -> list[str]:
+    """Read up to the end of the first row that is not blank, and return its names; none if there is no such row.
+
+    Raises:
+        InvalidSamples: that row is none of a CSV file.
+    """
+    return _header(path, _rows(file, dialect.delimiter or ","))
 
 
 def _parts(path: Path, file: TextIO, dialect: Dialect) -> Iterator[Samples]:
@@ -115,7 +129,7 @@ def _parts(path: Path, file: TextIO, dialect: Dialect) -> Iterator[Samples]:
 
 
 def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
-    """The first row; empty if there is none."""
+    """The first of these rows; empty if there is none."""
     return next((row for _, row in _next(path, rows, 1)), [])
 
 
