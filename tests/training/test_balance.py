@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raydient.server.training.balance import class_weights
-from raydient.server.training.preparation import prepare
+from raydient.server.training.preparation import check, prepare
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.validation import validate_job
 
@@ -77,3 +77,17 @@ def test_weights_beside_balanced_are_refused(prepared):
     network["loss"]["softmax_cross_entropy"] = {"class_weight": "balanced"}
     with pytest.raises(InvalidSpec, match=r"class_weight: takes a number for each class: `balanced: true` instead"):
         prepared(network)
+
+
+def test_more_classes_than_a_specification_has_weights_are_refused(prepared, tmp_path):
+    """Also where facts that an earlier check read are compared with the network alone."""
+    data, job = tmp_path / "d.csv", prepared(balanced("softmax_cross_entropy")).spec
+    few, many = (
+        validate_job({**job.canonical(), "network": balanced("softmax_cross_entropy", units)}) for units in (3, 65_537)
+    )
+    learned = []
+    check(few, data, learn=learned.append)
+    for profile in (None, *learned):
+        with pytest.raises(InvalidSpec, match="computes the weights of at most 65536 classes"):
+            check(many, data, profile=profile)
+    assert len(learned) == 1

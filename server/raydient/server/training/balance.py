@@ -1,14 +1,23 @@
 """Weights of classes that are computed from the training part."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.errors import FieldError
 from raydient.spec.losses import Loss
 from raydient.spec.network import Network as NetworkSpec
 from raydient.workers.data import Dataset
 from raydient.workers.data.profile import WEIGHED_CLASSES
 from raydient.workers.network import Network
+from raydient.workers.network import Output as NetworkOutput
+
+
+def balance_problems(network: Network) -> Iterator[FieldError]:
+    """Yield an error if a loss is to compute more weights of classes than a specification has."""
+    if any(_is_balanced(output) and _classes(output) > WEIGHED_CLASSES for output in network.outputs):
+        yield FieldError("network", f"`balanced` computes the weights of at most {WEIGHED_CLASSES} classes")
 
 
 def balanced(spec: NetworkSpec, network: Network, data: Dataset) -> NetworkSpec:
@@ -18,21 +27,14 @@ def balanced(spec: NetworkSpec, network: Network, data: Dataset) -> NetworkSpec:
         spec: of the network.
         network: the same, built on the data.
         data: whose training part is counted.
-
-    Raises:
-        InvalidSpec: there are more classes than a specification has weights.
     """
     weights = {
-        output.name: class_weights(output.loss.label_counts(data.train.ys[output.name], units))
+        output.name: class_weights(output.loss.label_counts(data.train.ys[output.name], _classes(output)))
         for output in network.outputs
-        if getattr(output.settings, "balanced", False) and (units := output.loss.class_count(output.shape))
+        if _is_balanced(output)
     }
     if not weights:
         return spec
-    if max(map(len, weights.values())) > WEIGHED_CLASSES:
-        raise InvalidSpec(
-            [FieldError("network", f"`balanced` computes the weights of at most {WEIGHED_CLASSES} classes")]
-        )
     if spec.loss is not None:
         (only,) = weights.values()
         return spec.model_copy(update={"loss": _weighed(spec.loss, only)})
@@ -51,6 +53,14 @@ def class_weights(counts: NDArray[np.float64]) -> tuple[float, ...]:
     occur = counts > 0
     weights = np.where(occur, counts.sum() / (np.count_nonzero(occur) * np.where(occur, counts, 1.0)), 1.0)
     return tuple(weights.tolist())
+
+
+def _is_balanced(output: NetworkOutput) -> bool:
+    return bool(getattr(output.settings, "balanced", False))
+
+
+def _classes(output: NetworkOutput) -> int:
+    return output.loss.class_count(output.shape)
 
 
 def _weighed(loss: Loss, weights: tuple[float, ...]) -> Loss:
