@@ -1,7 +1,8 @@
 # ruff: noqa: N818  (an error is named after its condition)
 """Errors of a job specification, one per field and rule."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .printable import printable
@@ -45,3 +46,12 @@ class InvalidSpec(ValueError):
     def __init__(self, errors: Iterable[FieldError]) -> None:
         self.errors = tuple(errors)
         super().__init__("\n".join(str(e) for e in self.errors))
+
+
+@contextmanager
+def collecting(errors: list[FieldError]) -> Iterator[None]:
+    """Add the errors of an InvalidSpec raised inside to `errors`."""
+    try:
+        yield
+    except InvalidSpec as invalid:
+        errors += invalid.errors

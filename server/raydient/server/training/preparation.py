@@ -1,7 +1,6 @@
 """Prepares a job from its specification and its data file; finds every invalid input before anything starts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from raydient.server.parameters.snapshots import division
 from raydient.spec.advice import network_warnings
 from raydient.spec.amending import amended_training
-from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
 from raydient.steps.amendments import Amendment
@@ -106,7 +105,7 @@ def prepare(
     errors: list[FieldError] = []
     start: Start | None = None
     errors += machine_problems(spec)
-    with _collecting(errors):
+    with collecting(errors):
         start = find_start(spec.training.initial_weights, jobs=jobs, files=files, kept=kept)
     data, facts = _read(spec, (dataset, validation), start, errors)
     if data is not None:
@@ -192,15 +191,6 @@ def find_errors(parts: Mapping[str, Any], dataset: Path, validation: Path | None
     return []
 
 
-@contextmanager
-def _collecting(errors: list[FieldError]) -> Iterator[None]:
-    """Add the errors of an InvalidSpec raised inside to `errors`."""
-    try:
-        yield
-    except InvalidSpec as invalid:
-        errors += invalid.errors
-
-
 def _read(
     spec: JobSpec, files: tuple[Path, Path | None], start: Start | None, errors: list[FieldError]
 ) -> tuple[Dataset | None, Profile]:
@@ -236,15 +226,15 @@ def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | N
 def _network(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | None:
     """Build the network. Its errors, alone or with the data, are added to `errors`."""
     if facts.input_shapes is None:
-        with _collecting(errors):
+        with collecting(errors):
             check_structure(spec.network, spec.dataset.input_names)
         return None
-    with _collecting(errors):
+    with collecting(errors):
         network = build(spec.network, facts.input_shapes, training=True)
         fine = len(errors)
-        with _collecting(errors):
+        with collecting(errors):
             check_labels(facts, network)
-        with _collecting(errors):
+        with collecting(errors):
             check_indices(facts, network)
         if len(errors) == fine:
             check_weights(facts, network)

@@ -1,7 +1,6 @@
 """Loads a data file as arrays ready for training."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from raydient.spec.dataset import SAMPLE_WEIGHT, SPLIT
 from raydient.spec.dataset import Dataset as DatasetSpec
-from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
 from raydient.spec.values import MISSING, is_number, number_hint, quoted
@@ -59,7 +58,7 @@ def load(
     errors = list(raw.errors)
     encoded = _encoded(spec, raw, outputs, errors)
     train, test = split_rows(seed, raw.rows, spec.split.test)
-    with _collecting(errors):
+    with collecting(errors):
         train, test = split(spec, raw, seed)
     if not len(train):
         errors.append(
@@ -76,7 +75,7 @@ def load(
     inputs, xs = {}, {}
     if raw.inputs is not None and len(train):
         for name, raw_input in raw.inputs.items():
-            with _collecting(errors):
+            with collecting(errors):
                 inputs[name] = _preprocessing(spec, name, raw_input, train, start.get(name))
                 xs[name] = [_float32(inputs[name], part, spec, name) for part in parts]
     if errors:
@@ -137,22 +136,13 @@ def _own_part(
     encoded: dict[str, Encoded] = {}
     for output in outputs:
         if output.layer in train.encoded and output.label in own.labels:
-            with _collecting(errors):
+            with collecting(errors):
                 column = spec.named_labels[output.label]
                 encoded[output.layer] = encode_as(train.encoded[output.layer], own, output, column, place)
     problems: list[FieldError] = []
     weights = _weights(own.labels.get(SAMPLE_WEIGHT), problems)
     errors += [FieldError(place, f"{quoted(spec.sample_weight or '')}: {problem.message}") for problem in problems]
     return _Part(own, np.arange(own.rows), encoded, weights, place)
-
-
-@contextmanager
-def _collecting(errors: list[FieldError]) -> Iterator[None]:
-    """Add the errors of an InvalidSpec raised inside to `errors`."""
-    try:
-        yield
-    except InvalidSpec as invalid:
-        errors += invalid.errors
 
 
 def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
@@ -211,7 +201,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
 def look(spec: DatasetSpec, path: Path, validation: Path | None = None) -> list[FieldError]:
     """Return the errors of the files, see `load`, that do not depend on the losses."""
     errors: list[FieldError] = []
-    with _collecting(errors):
+    with collecting(errors):
         raw = read(spec, path, {SPLIT})
         errors += raw.errors
         split(spec, raw, 0)
