@@ -57,9 +57,11 @@ def load(
         raise InvalidData(invalid.errors, Profile(_named_shapes(spec, path))) from invalid
     errors = list(raw.errors)
     encoded = _encoded(spec, raw, outputs, errors)
-    train, test = split_rows(seed, raw.rows, spec.split.test)
-    with collecting(errors):
+    try:
         train, test = split(spec, raw, seed)
+    except InvalidSpec as invalid:
+        errors += invalid.errors
+        train, test = split_rows(seed, raw.rows, spec.split.test)
     if not len(train):
         errors.append(
             FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves no row to train on")

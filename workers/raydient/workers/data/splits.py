@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from math import isfinite
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from .raw import RawData, label_path
 from .source import Rows, split_rows
 
 Moment = int | float | datetime
+Value = TypeVar("Value", str, Moment)
 
 
 def split(spec: DatasetSpec, raw: RawData, seed: int) -> tuple[Rows, Rows]:
@@ -35,12 +37,10 @@ def split(spec: DatasetSpec, raw: RawData, seed: int) -> tuple[Rows, Rows]:
     method, share, path = spec.split.method, spec.split.test, label_path(spec, SPLIT)
     texts = _texts(spec, raw, path)
     try:
-        if texts is None or method.random is not None:
+        if texts is None or not (share or method.column):
             return split_rows(seed, raw.rows, share)
         if method.column is not None:
             held_out = _named(texts, method.column.train, method.column.test)
-        elif not share:
-            return split_rows(seed, raw.rows, share)
         elif method.stratified is not None:
             held_out = _stratified(texts, share, seed)
         elif method.grouped is not None:
@@ -120,13 +120,10 @@ def _grouped(texts: Sequence[str], wanted: int, seed: int) -> NDArray[np.bool_]:
 
 def _ordered(texts: Sequence[str], wanted: int) -> NDArray[np.bool_]:
     """Hold out the last rows; rows of the same moment stay together, where the cut is nearest to the wanted rows."""
-    moments = _moments(texts)
-    distinct = sorted(set(moments))
+    distinct, numbers, counts = _counted(_moments(texts))
     if len(distinct) < 2:
         raise _UnfitError(f"every row has the value {quoted(texts[0])}, so none is later than another")
-    place = {moment: number for number, moment in enumerate(distinct)}
-    numbers = np.array([place[moment] for moment in moments])
-    later = np.cumsum(np.bincount(numbers)[:0:-1])[::-1]  # rows after each moment but the last
+    later = np.cumsum(counts[:0:-1])[::-1]  # rows after each moment but the last
     return numbers > int(np.argmin(np.abs(later - wanted)))
 
 
@@ -144,11 +141,11 @@ def _named(texts: Sequence[str], train: Sequence[str], test: Sequence[str]) -> N
     return held_out
 
 
-def _counted(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct texts in order, the place of each row's text among them, and the rows of each."""
-    distinct = sorted(set(texts))
-    place = {text: number for number, text in enumerate(distinct)}
-    numbers = np.array([place[text] for text in texts], np.int64)
+def _counted(values: Sequence[Value]) -> tuple[list[Value], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct values in order, the place of each row's value among them, and the rows of each."""
+    distinct = sorted(set(values))
+    place = {value: number for number, value in enumerate(distinct)}
+    numbers = np.array([place[value] for value in values], np.int64)
     return distinct, numbers, np.bincount(numbers)
 
 
