@@ -1,7 +1,6 @@
 """Reads Parquet and Arrow files through one interface, with the same result as a CSV file of the same table."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,6 +18,9 @@ from .raw import SHOWN_ERRORS, unreadable
 from .table import BadValueError, Table
 from .table_columns import MAXIMUM_COLUMNS, Column, Columns, find_columns
 from .tables import Diagnosis
+
+BATCH_ROWS = 16_384
+"""Rows that are converted at a time: texts of 4096 bytes take 64 MiB."""
 
 
 class Source(Protocol):
@@ -124,19 +126,3 @@ def _shown(value: pa.Scalar) -> str:
     if isinstance(plain_value, bytes):
         return plain_value.decode(errors="surrogateescape")
     return "" if plain_value is None else str(plain_value)
-
-
-@contextmanager
-def refusing_damage(kind: str) -> Iterator[None]:
-    """Translate the exceptions of Arrow on invalid bytes to an error of the file, which is not `kind`."""
-    try:
-        yield
-    except InvalidSpec:
-        raise
-    except MemoryError as error:
-        raise unreadable("takes more memory than there is") from error
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
-        text = printable(str(error))[:200] or type(error).__name__
-        raise unreadable(f"is not {kind} that can be read: {text}") from error

@@ -7,15 +7,12 @@ import pyarrow as pa
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 
-from .arrow_file import read_source, refusing_damage
+from .arrow_file import BATCH_ROWS, read_source
 from .arrow_values import is_text
 from .limits import Budget
-from .raw import RawData
+from .raw import RawData, refusing_damage
 from .table import Table
 from .tables import Diagnosis, read_tables
-
-BATCH_ROWS = 16_384
-"""Rows that are converted at a time: texts of 4096 bytes take 64 MiB."""
 
 
 def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
@@ -25,28 +22,26 @@ def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] =
 
 def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
     """Read one file; see `read_source`."""
-    with path.open("rb"), refusing_damage("an Arrow file"):
-        return read_source(_Arrow(path), spec, budget)
+    with path.open("rb"), refusing_damage("an Arrow file that can be read"), pa.OSFile(str(path)) as file:
+        return read_source(_Arrow(file), spec, budget)
 
 
 class _Arrow:
     """A `Source` of an Arrow file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with pa.OSFile(str(path)) as file:
-            self.schema: pa.Schema = pa.ipc.open_file(file).schema
+    def __init__(self, file: pa.NativeFile) -> None:
+        self._file = file
+        self.schema: pa.Schema = pa.ipc.open_file(file).schema
 
     def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
         """See `Source`. Other columns are not unpacked."""
         places = [self.schema.get_field_index(name) for name in names]
         texts = sum(is_text(self.schema.field(place).type) for place in places)
         options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=sorted(places))
-        with pa.OSFile(str(self._path)) as file:
-            reader = pa.ipc.open_file(file, options=options)
-            for number in range(reader.num_record_batches):
-                batch = reader.get_batch(number)
-                rows = batch.num_rows
-                budget.spend(8 * rows * len(names), values=rows * len(names), texts=rows * texts)
-                for start in range(0, rows, BATCH_ROWS):
-                    yield batch.slice(start, BATCH_ROWS)
+        reader = pa.ipc.open_file(self._file, options=options)
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            rows = batch.num_rows
+            budget.spend(8 * rows * len(names), values=rows * len(names), texts=rows * texts)
+            for start in range(0, rows, BATCH_ROWS):
+                yield batch.slice(start, BATCH_ROWS)

@@ -2,8 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -22,7 +21,7 @@ from raydient.workers.network import category_texts
 from raydient.workers.network.losses import Labels
 
 from .limits import Budget
-from .raw import RawData, RawInput, label_path, missing, unreadable
+from .raw import RawData, RawInput, label_path, missing, refusing_damage, unreadable
 
 HEADER_BYTES = 16_384
 """Maximum bytes of an array's header; NumPy's own limit is 10,000 characters."""
@@ -86,7 +85,7 @@ def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] =
         raise InvalidSpec([FieldError("dataset.label_columns", message)])
     labels = {name: _Wanted(array, label_path(spec, name), "biufU") for name, (array,) in spec.read_beside.items()}
     wanted = [*inputs.values(), *labels.values()]
-    with files[0].open("rb") as file, _refusing_damage():
+    with files[0].open("rb") as file, refusing_damage("an NPZ file"):
         _check_directory(file)
         with zipfile.ZipFile(file) as archive:
             arrays = _read(archive, wanted)
@@ -103,20 +102,6 @@ def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] =
         len(next(iter(samples.values()))),
         {name: values.shape[1:] for name, values in samples.items()},
     )
-
-
-@contextmanager
-def _refusing_damage() -> Iterator[None]:
-    """Translate the exceptions of zipfile, zlib and NumPy on invalid bytes to an error of the file."""
-    try:
-        yield
-    except (InvalidSpec, OSError):
-        raise
-    except MemoryError as error:
-        raise unreadable("takes more memory than there is") from error
-    except Exception as error:
-        text = printable(str(error))[:200] or type(error).__name__
-        raise unreadable(f"is not an NPZ file: {text}") from error
 
 
 def _check_directory(file: BinaryIO) -> None:

@@ -8,15 +8,13 @@ import pyarrow.parquet as pq
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 
-from .arrow_file import read_source, refusing_damage
+from .arrow_file import BATCH_ROWS, read_source
 from .arrow_values import is_text
 from .limits import Budget
-from .raw import RawData
+from .raw import RawData, refusing_damage
 from .table import Table
 from .tables import Diagnosis, read_tables
 
-BATCH_ROWS = 16_384
-"""Rows read at a time: texts of 4096 bytes take 64 MiB."""
 BUFFER_BYTES = 2**20
 
 
@@ -27,7 +25,7 @@ def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] =
 
 def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
     """Read one file; see `read_source`."""
-    with path.open("rb"), refusing_damage("a Parquet file"):
+    with path.open("rb"), refusing_damage("a Parquet file that can be read"):
         return read_source(_Parquet(path), spec, budget)
 
 

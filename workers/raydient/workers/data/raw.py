@@ -76,6 +76,25 @@ def refusing_unreadable(encoding: str) -> Iterator[None]:
         raise unreadable(f"cannot be read: {reason}") from error
 
 
+@contextmanager
+def refusing_damage(kind: str) -> Iterator[None]:
+    """Translate the exceptions of a reader's libraries on invalid bytes to an error of the file, which is not `kind`.
+
+    Errors of the operating system pass; Arrow also raises OSError without a number, about the content.
+    """
+    try:
+        yield
+    except InvalidSpec:
+        raise
+    except MemoryError as error:
+        raise unreadable("takes more memory than there is") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        text = printable(str(error))[:200] or type(error).__name__
+        raise unreadable(f"is not {kind}: {text}") from error
+
+
 def label_path(spec: Dataset, name: str) -> str:
     """Return the path of a label, the weight of samples or the column of the split in the specification."""
     if name == SPLIT:
