@@ -68,17 +68,16 @@ def _table(path: Path, header: Header, columns: Columns, budget: Budget, *, cell
     """
     used, table = columns.all, Table(header.names, columns)
 
-    def from_cells(column: Column) -> bool:
-        return not column.is_text and (column.is_optional or cells)
+    def are_cells(column: Column) -> bool:
+        return column.is_text or column.is_optional or cells
 
     def read_cells(column: Column, values: pa.Array) -> pa.Array:
-        if not (column.is_text or from_cells(column)):
+        if not are_cells(column):
             return values
         texts = with_points(values, header.dialect)
         return texts if column.is_text else to_numbers(texts)
 
-    as_text = {column.place: column.is_text or from_cells(column) for column in used}
-    types = {place: pa.large_string() if is_text else pa.float64() for place, is_text in as_text.items()}
+    types = {column.place: pa.large_string() if are_cells(column) else pa.float64() for column in used}
     for batch in read_batches(path, header, types):
         texts = batch.num_rows * sum(column.is_text for column in used)
         budget.spend(batch.nbytes, values=batch.num_rows * len(used), texts=texts)
