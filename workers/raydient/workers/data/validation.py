@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec.dataset import DEFAULT_ARRAY, Input
+from raydient.spec.dataset import DEFAULT_ARRAY
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output
@@ -72,8 +72,7 @@ def renamed(spec: DatasetSpec, names: Mapping[str, str]) -> DatasetSpec:
         "label": name(spec.label),
         "features": tuple(map(name, spec.features or (() if spec.inputs else (DEFAULT_ARRAY,)))),
         "inputs": {
-            key: Input(columns=tuple(map(name, one.columns)), categories=one.categories)
-            for key, one in spec.inputs.items()
+            key: one.model_copy(update={"columns": tuple(map(name, one.columns))}) for key, one in spec.inputs.items()
         },
         "labels": {key: name(array) for key, array in spec.labels.items()},
         "sample_weight": name(spec.sample_weight) if spec.sample_weight else None,
