@@ -97,17 +97,16 @@ def _are_integers(preprocessing: Preprocessing) -> bool:
 def _prepared(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> str:
     """Add the operators of `Preprocessing.apply`; return the name of the result."""
     if preprocessing.vocabulary:
-        keys: dict[str, Attribute]
+        vocabulary, has_buckets = preprocessing.vocabulary, preprocessing.has_buckets
+        places = bucketed_places(vocabulary) if has_buckets else category_places(vocabulary)
+        keys: dict[str, Attribute] = {"keys_strings": list(places)}
         if _are_integers(preprocessing):
-            first = UNKNOWN + 1 if preprocessing.has_buckets else 0
-            places: Sequence[int] = range(first, first + len(preprocessing.vocabulary))
-            keys = {"keys_int64s": [int(text) for text in preprocessing.vocabulary]}
-        else:
-            place_of = bucketed_places if preprocessing.has_buckets else category_places
-            places = list(place_of(preprocessing.vocabulary).values())
-            keys = {"keys_strings": list(place_of(preprocessing.vocabulary))}
-        default = float(UNKNOWN) if preprocessing.has_buckets else NO_PLACE
-        values: dict[str, Attribute] = {"values_floats": [float(place) for place in places], "default_float": default}
+            places = {text: places[text] for text in vocabulary}
+            keys = {"keys_int64s": [int(text) for text in vocabulary]}
+        values: dict[str, Attribute] = {
+            "values_floats": [float(place) for place in places.values()],
+            "default_float": float(UNKNOWN) if has_buckets else NO_PLACE,
+        }
         return graph.node("LabelEncoder", [samples], domain="ai.onnx.ml", output=0, **keys, **values)
     return _transformed(graph, preprocessing, samples) if preprocessing.transforms else samples
 
