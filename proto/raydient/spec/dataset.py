@@ -54,7 +54,7 @@ class Input(Model):
 
     @field_validator("columns")
     @classmethod
-    def _columns_aredistinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+    def _columns_are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
         return distinct(columns)
 
     @classmethod
@@ -106,7 +106,7 @@ class Dataset(Model):
 
     @field_validator("features")
     @classmethod
-    def _features_aredistinct(cls, features: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _features_are_distinct(cls, features: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if info.data.get("label") in features:
             raise ValueError(f'"{info.data["label"]}" is the label, so it cannot be a feature too')
         return distinct(features)

@@ -122,6 +122,6 @@ class Validation(Model):
 
     @field_validator("arrays")
     @classmethod
-    def _arrays_aredistinct(cls, arrays: dict[str, str]) -> dict[str, str]:
+    def _arrays_are_distinct(cls, arrays: dict[str, str]) -> dict[str, str]:
         distinct(tuple(arrays.values()))
         return arrays
