@@ -50,14 +50,14 @@ def find_fault(column: Column, values: pa.Array) -> Fault | None:
         column: the column.
         values: texts as large binary, null where a value is missing; or numbers or booleans in their own type.
     """
-    if not pa.types.is_large_binary(values.type):
-        kinds = _kinds_of_typed(values, infinity=_FINE if column.is_text else _NOT_FINITE)
-        missing = kinds == _MISSING
-    else:
+    if pa.types.is_large_binary(values.type):
         kinds = _kinds_of_text(values) if column.is_text else _kinds_of_numbers(values)
-        missing = _are_missing(values) if column.is_optional else np.zeros(0, np.bool_)
-    if column.is_optional:
-        kinds = np.where(missing, _FINE, kinds)
+        if column.is_optional:
+            kinds[_are_missing(values)] = _FINE
+    else:
+        kinds = _kinds_of_typed(values, infinity=_FINE if column.is_text else _NOT_FINITE)
+        if column.is_optional:
+            kinds[kinds == _MISSING] = _FINE
     bad = np.flatnonzero(kinds)
     return Fault(column, int(bad[0]), int(kinds[bad[0]]), len(bad)) if len(bad) else None
 
