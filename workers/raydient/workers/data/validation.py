@@ -12,12 +12,11 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output
 from raydient.spec.values import quoted
 from raydient.workers.network import category_places
-from raydient.workers.network.losses import Encoded, LabelError, loss_class
+from raydient.workers.network.losses import Encoded, LabelError, loss_class, shown_classes
 
 from .formats import find_format, read
 from .raw import RawData, RawInput
 
-SHOWN_CLASSES = 5
 MEND = "leave out what the training data lack, or name the columns to use in `dataset.features`"
 
 
@@ -115,7 +114,7 @@ def _places(texts: Sequence[str], classes: Sequence[str], rows: int) -> NDArray[
     known = category_places(tuple(classes))
     for place, text in enumerate(texts):
         if text not in known:
-            shown = ", ".join(map(quoted, classes[:SHOWN_CLASSES])) + (", ..." if len(classes) > SHOWN_CLASSES else "")
+            shown = shown_classes(classes)
             row = place * rows // len(texts) + 1
             raise LabelError(f"{quoted(text)} in row {row} does not occur in the training data, which have {shown}")
     return np.array([known[text] for text in texts], np.int32)

@@ -3,6 +3,8 @@
 Each encoder returns the array and, if labels are texts or categories, the text of each class. It raises LabelError.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,10 +96,14 @@ def two_categories(texts: list[str]) -> Encoded:
     """Encode as float32 (n, 1): 0 for the first of two texts in sorted order, 1 for the second."""
     indices, classes = categories(texts)
     if len(classes) != 2:
-        some = ", ".join(map(quoted, classes[:SHOWN_CLASSES])) + (", ..." if len(classes) > SHOWN_CLASSES else "")
-        message = f"has {len(classes)} classes ({some}), but a loss of two classes needs two"
+        message = f"has {len(classes)} classes ({shown_classes(classes)}), but a loss of two classes needs two"
         raise LabelError(f"{message}: softmax_cross_entropy takes any number of classes")
     return indices.astype(np.float32)[:, np.newaxis], classes
+
+
+def shown_classes(classes: Sequence[str]) -> str:
+    """Return the first classes in quotes, for messages."""
+    return ", ".join(map(quoted, classes[:SHOWN_CLASSES])) + (", ..." if len(classes) > SHOWN_CLASSES else "")
 
 
 def names_hint(values: AnyArray, loss: str) -> str:
