@@ -37,6 +37,15 @@ def test_several_files_have_one_digest(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "part-3.csv") == sha256(b"c").hexdigest()
 
 
+def test_the_labels_of_images_are_part_of_their_digest(tmp_path: Path) -> None:
+    digests = set()
+    (tmp_path / "a-images-idx3-ubyte").write_text("images")
+    for labels in ("one", "other"):
+        (tmp_path / "a-labels-idx1-ubyte").write_text(labels)
+        digests.add(sha256_of(tmp_path / "a-images-idx3-ubyte"))
+    assert len(digests) == 2
+
+
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path / "train")

@@ -1,6 +1,7 @@
 """`Client.submit`: data of any form are uploaded, and errors of the job or of its data have lines of the job file."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import grpc
@@ -93,6 +94,18 @@ def test_several_local_files_are_uploaded_as_one(client: Client, service, tmp_pa
     (tmp_path / "part-3.csv").write_text("y,a\n1,2\n")
     with pytest.raises(InvalidSpec, match=r"'part-3.csv': its columns are not those of 'part-0.csv': to be uploaded"):
         client.submit(job, directory=tmp_path)
+
+
+def test_images_and_labels_are_uploaded_as_one(client: Client, service, tmp_path: Path) -> None:
+    (tmp_path / "a-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"\0\0\0\2" * 3 + bytes(range(8)))
+    (tmp_path / "a-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + b"\0\0\0\2" + b"\1\0")
+    job = {"network": {"layers": ["flatten"], "loss": "mean_squared_error"}, "dataset": {"uri": "a-images-idx3-ubyte"}}
+    client.submit(job, directory=tmp_path)
+    assert client.upload_dataset(tmp_path / "a-images-idx3-ubyte").file_name == "a-images-idx3-ubyte.npz"
+    (content,) = service.uploads
+    with np.load(io.BytesIO(content)) as arrays:
+        assert arrays["x"].tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+        assert arrays["y"].tolist() == [1, 0]
 
 
 def test_known_content_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:

@@ -9,7 +9,7 @@ from raydient.workers.data import FORMATS, find_format
 
 
 def test_every_format_has_its_value_in_the_api():
-    names = [f"DATASET_FORMAT_{format_.name}" for format_ in FORMATS]
+    names = [f"DATASET_FORMAT_{format_.name}" for format_ in FORMATS if format_.is_stored]
     assert ["DATASET_FORMAT_UNSPECIFIED", *names] == DatasetFormat.keys()
 
 
@@ -19,6 +19,8 @@ def test_every_format_has_its_value_in_the_api():
         ("a.csv", "CSV"),
         (PurePath("/x.y/A.NPZ"), "NPZ"),
         ("a.CSV.gz", "CSV"),
+        ("train-images-idx3-ubyte", "IDX"),
+        ("t10k-images.idx3-ubyte.gz", "IDX"),
         ("a.gz", None),
         (".csv.gz", None),
         ("csv", None),

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from raydient.spec import expansion
 from raydient.workers.data import limits, npz_file
 
 X = np.arange(12, dtype=np.float64).reshape(4, 3)
@@ -103,7 +104,7 @@ def test_memory_is_checked_before_unpacking(errors_of, monkeypatch):
 
 
 def test_arrays_that_expand_a_lot_are_refused_before_unpacking(errors_of, monkeypatch):
-    monkeypatch.setattr(npz_file, "PLAIN_BYTES", 100_000)
+    monkeypatch.setattr(expansion, "PLAIN_BYTES", 100_000)
     monkeypatch.setattr(npz_file, "read_array", None)  # would fail
     file = io.BytesIO()
     np.savez_compressed(file, x=np.zeros((1_000, 100)), y=np.zeros(1_000, np.int8))

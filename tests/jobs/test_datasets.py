@@ -248,7 +248,8 @@ def test_two_uploads_of_the_same_content_at_once(datasets, folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a/b.csv", "/a.csv", "..", "a.txt", "a", "a\0.csv", "a\n.csv", "é" * 126 + ".csv"]
+    "name",
+    ["", "a/b.csv", "/a.csv", "..", "a.txt", "a", "a\0.csv", "a\n.csv", "é" * 126 + ".csv", "a-images-idx3-ubyte"],
 )
 def test_a_bad_file_name_is_refused(datasets, name):
     with pytest.raises(InvalidRequest) as caught:
@@ -331,6 +332,17 @@ def test_every_file_of_a_pattern_is_below_a_root(datasets, root):
     for pattern in ("absent-*.csv", "*/inside.csv"):
         with pytest.raises(InvalidSpec, match="there is no file"):
             sources.find(str(root / pattern))
+
+
+def test_labels_beside_images_are_below_a_root(datasets, root):
+    images, labels = root / "a-images-idx3-ubyte", root / "a-labels-idx1-ubyte"
+    images.touch()
+    labels.touch()
+    assert Sources(datasets, [root]).find(str(images)) == images
+    labels.unlink()
+    labels.symlink_to(root.parent / "outside.csv")
+    with pytest.raises(NotPermitted, match="outside the server's data roots"):
+        Sources(datasets, [root]).find(str(images))
 
 
 def test_absent_files_below_a_root_and_folders(datasets, root):

@@ -12,11 +12,10 @@ from typing import Any, Self
 import grpc
 from google.protobuf.json_format import ParseDict
 
-from raydient.spec.csv_text import Dialect
+from raydient.spec.csv_text import PLAIN, Dialect
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import is_pattern
 from raydient.v1 import dataset_service_pb2 as dataset_api
 from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
@@ -27,9 +26,9 @@ from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
 from .job import Job
-from .joining import join
 from .listing import Listing
 from .notebook import properties
+from .packing import pack
 from .states import state_label
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -142,10 +141,8 @@ class Client:
     def _upload(self, field: str, file: Path, dialect: Dialect) -> str:
         """Upload the local file of a setting, or several as one, and return the name on the server."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-            if is_pattern(file):
-                file = join(file, dialect, field, Path(folder))
             try:
-                return upload(self._connection, file).name
+                return upload(self._connection, pack(file, dialect, field, Path(folder))).name
             except RequestRefused as error:
                 raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
 
@@ -195,7 +192,8 @@ class Client:
     def upload_dataset(self, data: Any) -> dataset_api.Dataset:
         """Store a data file, or data of another form as `submit` takes them, unless the server has the content."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-            return upload(self._connection, write_data(data, None, Path(folder)))
+            path = pack(write_data(data, None, Path(folder)), PLAIN, "data", Path(folder))
+            return upload(self._connection, path)
 
     def get_dataset(self, name: str) -> dataset_api.Dataset:
         """One dataset, by `datasets/{id}` or its id alone."""

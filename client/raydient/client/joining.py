@@ -42,12 +42,12 @@ def join(pattern: Path, dialect: Dialect, field: str, folder: Path) -> Path:
 
 
 def _join_text(files: Sequence[Path], dialect: Dialect, field: str, output: Path) -> Path:
-    with _naming(field, files[0]):
+    with naming(field, files[0]):
         dialect = with_delimiter(files[0], dialect)
     with output.open("w", encoding=dialect.encoding, errors="surrogateescape", newline="") as joined:
         first: list[str] = []
         for file in files:
-            with _naming(field, file), open_text(file, dialect) as text:
+            with naming(field, file), open_text(file, dialect) as text:
                 names = read_header(file, text, dialect)
                 if file is files[0]:
                     first = names
@@ -76,11 +76,11 @@ class _Ended:
 def _join_tables(files: Sequence[Path], field: str, output: Path) -> Path:
     with importing("Joining files", "local"):
         import pyarrow as pa
-    with _naming(field, files[0]):
+    with naming(field, files[0]):
         schema = _plain(open_table(files[0], BATCH_ROWS)[0])
     with pa.OSFile(str(output), "wb") as joined, pa.ipc.new_file(joined, schema) as writer:
         for file in files:
-            with _naming(field, file):
+            with naming(field, file):
                 of_file, batches = open_table(file, BATCH_ROWS)
                 if not _plain(of_file).equals(schema):
                     raise _differs(field, file, files[0])
@@ -98,7 +98,7 @@ def _plain(schema: Any) -> Any:
 
 
 @contextmanager
-def _naming(field: str, file: Path) -> Iterator[None]:
+def naming(field: str, file: Path) -> Iterator[None]:
     """Translate the errors of a file that cannot be read."""
     try:
         yield

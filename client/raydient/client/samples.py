@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from raydient.spec.csv_text import DELIMITERS, PLAIN, Dialect, find_delimiter, is_decoded, open_text
+from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL
+from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
+from raydient.spec.idx import is_idx, labels_of, open_idx
 
 from .arrow_samples import SUFFIXES, read_tables
 from .columns import InvalidSamples, repeated_names
@@ -49,7 +52,7 @@ class Samples:
 
 
 def read_samples(path: Path, needed: Collection[str] | None = None, dialect: Dialect = PLAIN) -> Iterator[Samples]:
-    """Yield the samples of a table, a CSV, Parquet or Arrow file, `PART_ROWS` at a time, or all arrays of an NPZ file.
+    """Yield the samples of a CSV, Parquet or Arrow file, `PART_ROWS` at a time, or all arrays of an NPZ or IDX file.
 
     Columns that are not used may hold anything. There is at least one part, which is empty if the file has no rows.
 
@@ -71,8 +74,11 @@ def read_samples(path: Path, needed: Collection[str] | None = None, dialect: Dia
             yield Samples(_archive(path), [])
         case suffix if suffix in SUFFIXES:
             yield from _read_arrow(path, needed)
+        case _ if is_idx(path):
+            yield Samples(_idx(path), [])
         case _:
-            raise InvalidSamples(f"{path}: samples are read from .csv, .csv.gz, .npz, {', '.join(SUFFIXES)}")
+            suffixes = ", ".join((".csv", ".csv.gz", ".npz", *SUFFIXES, *IDX_SUFFIXES))
+            raise InvalidSamples(f"{path}: samples are read from {suffixes}")
 
 
 def _read_arrow(path: Path, needed: Collection[str] | None) -> Iterator[Samples]:
@@ -181,6 +187,21 @@ def _rows(file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         if row:
             yield line, row
         line = rows.line_num + 1
+
+
+def _idx(path: Path) -> dict[str, Any]:
+    """The images of an IDX file and, if they are beside it, their labels."""
+    import numpy as np
+
+    labels, arrays = labels_of(path), {}
+    files = {DEFAULT_ARRAY: path} | ({DEFAULT_LABEL: labels} if labels and labels.is_file() else {})
+    for name, file in files.items():
+        try:
+            with open_idx(file) as opened:
+                arrays[name] = np.frombuffer(opened.values(), np.uint8).reshape(opened.shape)
+        except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InvalidSamples(f"{path}: not an IDX file that can be read: {error}") from error
+    return arrays
 
 
 def _archive(path: Path) -> "_Archive":

@@ -3,6 +3,8 @@
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from .idx import is_idx, labels_of
+
 WILDCARDS = frozenset("*?[")
 
 
@@ -23,6 +25,16 @@ def files_of(path: Path) -> list[Path]:
         return [path]
     names = sorted(file.name for file in path.parent.iterdir() if not file.name.startswith("."))
     return [file for name in names if fnmatchcase(name, path.name) and not (file := path.with_name(name)).is_dir()]
+
+
+def opened_files(path: Path) -> list[Path]:
+    """Return all files that reading a path opens: `files_of`, and the labels beside the images of an IDX file.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    files = files_of(path)
+    return [*files, *(labels for file in files if is_idx(file) and (labels := labels_of(file)))]
 
 
 def are_files(path: Path) -> bool:

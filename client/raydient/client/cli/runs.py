@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raydient.spec.patterns import files_of, is_pattern
+from raydient.spec.patterns import opened_files
 
 from .failures import NOT_ALLOWED, NOT_FOUND, WRONG_USAGE, Failure
 
@@ -209,11 +209,15 @@ def read_run(folder: Path) -> Run | None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal; of several files of their names and contents. Raises OSError."""
-    if not is_pattern(path):
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digests = [[file.name, sha256_of(file)] for file in files_of(path)]
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+    files = opened_files(path)
+    if files == [path]:
+        return _sha256(path)
+    return hashlib.sha256(json.dumps([[file.name, _sha256(file)] for file in files]).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _listed(folder: Path) -> Listed:

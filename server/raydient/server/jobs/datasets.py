@@ -15,7 +15,7 @@ from raydient.files import remove_leftovers, sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError
-from raydient.workers.data import SUFFIXES, find_format, find_suffix
+from raydient.workers.data import FORMATS, SUFFIXES, find_format, find_suffix
 
 from .database import Database
 from .directory import entries
@@ -220,8 +220,9 @@ def check_header(name: str, size_bytes: int, sha256: str) -> None:
     if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
         rule = "is not a file name of 1 to 255 bytes without folders"
         errors.append(FieldError("header.file_name", f"{name[:300]!r} {rule}"))
-    elif find_format(name) is None:
-        errors.append(FieldError("header.file_name", f"{name!r} ends in none of {', '.join(SUFFIXES)}"))
+    elif (format_ := find_format(name)) is None or not format_.is_stored:
+        suffixes = (suffix for format_ in FORMATS if format_.is_stored for suffix in format_.suffixes)
+        errors.append(FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}"))
     if size_bytes < 1:
         errors.append(
             FieldError("header.size_bytes", "the file is empty" if size_bytes == 0 else f"{size_bytes} is negative")

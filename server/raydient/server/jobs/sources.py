@@ -6,7 +6,7 @@ from pathlib import Path
 from raydient.server.errors import NotPermitted
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.patterns import are_files, files_of
+from raydient.spec.patterns import are_files, opened_files
 
 from .datasets import DatasetStore
 
@@ -73,7 +73,7 @@ class Sources:
 
 def _files(path: Path) -> list[Path]:
     try:
-        return files_of(path)
+        return opened_files(path)
     except OSError:
         return []
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from raydient.files import write_durably
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import files_of
+from raydient.spec.patterns import opened_files
 from raydient.workers.data import Profile
 
 from .preparation import reading
@@ -98,7 +98,7 @@ class Profiles:
 def identity(dataset: Path) -> str:
     """Return a text that changes with the files that a path names, their content and order; empty without any."""
     try:
-        statuses = [(str(file), file.stat()) for file in files_of(dataset)]
+        statuses = [(str(file), file.stat()) for file in opened_files(dataset)]
     except OSError:
         return ""
     several = [[name, one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns] for name, one in statuses]

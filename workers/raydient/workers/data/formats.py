@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
 from raydient.spec.patterns import files_of
 from raydient.spec.values import quoted
 
@@ -23,16 +24,18 @@ class Format:
     """A format of data files.
 
     Attributes:
-        name: the format's value in the API's `DatasetFormat`, without the prefix.
+        name: the format's value in the API's `DatasetFormat`, without the prefix, if the server stores such files.
         suffixes: suffixes of the files' names, in lower case.
         module: module of this package whose function `read` is the `Reader`.
         is_table: samples are rows of named columns, so an input has as many values as it names columns.
+        is_stored: the server stores uploaded files of this format. The client converts all others.
     """
 
     name: str
     suffixes: tuple[str, ...]
     module: str
     is_table: bool
+    is_stored: bool = True
 
     @property
     def read(self) -> Reader:
@@ -46,6 +49,7 @@ FORMATS = (
     Format("NPZ", (".npz",), "npz_file", is_table=False),
     Format("PARQUET", (".parquet",), "parquet_file", is_table=True),
     Format("ARROW", (".arrow", ".feather"), "feather_file", is_table=True),
+    Format("IDX", IDX_SUFFIXES, "idx_file", is_table=False, is_stored=False),
 )
 SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 

@@ -1,0 +1,57 @@
+"""Packs data of a form that the server does not store into one file, which is uploaded and gives the same bits."""
+
+import zipfile
+from pathlib import Path
+
+from raydient.spec.csv_text import Dialect
+from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.idx import IdxFile, is_idx, labels_of, open_idx
+from raydient.spec.patterns import is_pattern
+
+from .joining import join, naming
+
+
+def pack(path: Path, dialect: Dialect, field: str, folder: Path) -> Path:
+    """Return one file with the data that a path names: itself, or a new one.
+
+    Files that the path names by wildcards become one table, the images and labels of IDX files the arrays of an NPZ
+    file.
+
+    Args:
+        path: names the data.
+        dialect: of CSV files.
+        field: path of the setting that names them.
+        folder: an existing folder for a new file.
+
+    Raises:
+        InvalidSpec: a file cannot be read, or several do not fit together.
+        MissingExtra: pyarrow is not installed, which Parquet and Arrow files need.
+    """
+    if is_pattern(path):
+        return join(path, dialect, field, folder)
+    if is_idx(path):
+        return _pack_idx(path, field, folder / f"{path.name}.npz")
+    return path
+
+
+def _pack_idx(images: Path, field: str, output: Path) -> Path:
+    labels = labels_of(images)
+    if labels is None or not labels.is_file():
+        name = "with a name that has `labels` in place of `images`" if labels is None else f"named '{labels.name}'"
+        raise InvalidSpec([FieldError(field, f"'{images.name}': there is no file of its labels, {name}")])
+    with zipfile.ZipFile(output, "w") as archive:
+        for name, file in ((DEFAULT_ARRAY, images), (DEFAULT_LABEL, labels)):
+            with naming(field, file), open_idx(file) as opened:
+                _add(archive, name, opened)
+    return output
+
+
+def _add(archive: zipfile.ZipFile, name: str, file: IdxFile) -> None:
+    """Add an array to an NPZ file. The same values give the same bytes, whose digest the server may know."""
+    from numpy.lib.format import write_array_header_1_0
+
+    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+        write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": file.shape})
+        for block in file.blocks():
+            member.write(block)

@@ -1,0 +1,185 @@
+"""Reads the samples and labels of a job from a file of named arrays."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.layers import INPUT
+from raydient.spec.values import quoted
+from raydient.workers.network import category_texts
+from raydient.workers.network.losses import Labels
+
+from .limits import Budget
+from .raw import RawData, RawInput, label_path, missing, refusing_damage, unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An array that a job names.
+
+    Attributes:
+        array: name of the array.
+        path: path in the specification.
+        kinds: permitted kinds of dtype.
+        is_optional: values may be missing, NaN.
+        mend: remedy for missing values.
+    """
+
+    array: str
+    path: str
+    kinds: str
+    is_optional: bool = False
+    mend: str = ""
+
+
+class Arrays(Protocol):
+    """An open file."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of its arrays."""
+
+    def problem(self, wanted: Wanted, budget: Budget) -> str | None:
+        """Return the reason why an array cannot be read, by what the file declares, or None.
+
+        Args:
+            wanted: the array, which exists.
+            budget: accounts for the array's memory.
+
+        Raises:
+            Exception: of many types, if the file is damaged.
+        """
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Return an array without a problem. Raises exceptions of many types if the file is damaged."""
+
+
+def read_arrays(
+    kind: str,
+    open_: Callable[[Path], AbstractContextManager[Arrays]],
+    files: Sequence[Path],
+    spec: DatasetSpec,
+    as_written: Collection[str],
+) -> RawData:
+    """Read the arrays of a file that the specification names, by default `x` and `y`.
+
+    Args:
+        kind: of the file, as in `an NPZ file`.
+        open_: opens the file; may raise exceptions of many types.
+        files: of which there is one.
+        spec: which arrays to read; all others may hold anything.
+        as_written: names of labels to return as texts, even if they are numbers.
+
+    Raises:
+        InvalidSpec: not a file of this kind, or an array is missing or cannot be samples or labels.
+    """
+    if len(files) > 1:
+        raise unreadable(f"has to be one: only tables are read from several files, and {len(files)} match")
+    inputs = _inputs(spec, kind)
+    if spec.columns:
+        name = next(iter(spec.columns))
+        message = f"{kind} has no columns; `dataset.impute` fills the missing values of its arrays"
+        raise InvalidSpec([FieldError(f"dataset.columns.{name}", message)])
+    if spec.label_columns:
+        message = f"{kind} has the labels of a sample in one array: name it in `label`"
+        raise InvalidSpec([FieldError("dataset.label_columns", message)])
+    labels = {name: Wanted(array, label_path(spec, name), "biufU") for name, (array,) in spec.read_beside.items()}
+    wanted = [*inputs.values(), *labels.values()]
+    with refusing_damage(kind), open_(files[0]) as file:
+        arrays = _read(file, wanted)
+    _check_rows(wanted, arrays, next(iter(labels.values())))
+    errors = {one.path: _not_finite(one, arrays[one.array]) for one in wanted}
+    good = {name: arrays[one.array] for name, one in labels.items() if not errors[one.path]}
+    samples = {name: _samples(arrays[one.array]) for name, one in inputs.items()}
+    is_good = not any(errors[one.path] for one in inputs.values())
+    return RawData(
+        {name: RawInput(samples[name], (one.array,), False) for name, one in inputs.items()} if is_good else None,
+        {name: _labels(array) for name, array in good.items()},
+        {name: category_texts(array) for name, array in good.items() if name in as_written},
+        tuple(error for several in errors.values() for error in several),
+        len(next(iter(samples.values()))),
+        {name: values.shape[1:] for name, values in samples.items()},
+    )
+
+
+def _inputs(spec: DatasetSpec, kind: str) -> Mapping[str, Wanted]:
+    """Return the array of each input, by name."""
+    if spec.inputs:
+        many = [name for name, input_ in spec.inputs.items() if len(input_.columns) > 1]
+        message = f"{kind} has the samples of an input in one array: name one"
+        if many:
+            raise InvalidSpec(FieldError(f"dataset.inputs.{name}.columns", message) for name in many)
+        return {
+            name: Wanted(input_.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU")
+            if input_.categories
+            else _numbers(input_.columns[0], f"dataset.inputs.{name}.columns[0]", spec)
+            for name, input_ in spec.inputs.items()
+        }
+    if len(spec.features) > 1:
+        raise InvalidSpec([FieldError("dataset.features", f"{kind} has its samples in one array: name one")])
+    path = "dataset.features[0]" if spec.features else "dataset.features"
+    return {INPUT: _numbers(spec.features[0] if spec.features else "x", path, spec)}
+
+
+def _numbers(array: str, path: str, spec: DatasetSpec) -> Wanted:
+    mend = "; `dataset.impute: median` fills missing values"
+    return Wanted(array, path, "biuf", spec.impute is not None, mend)
+
+
+def _check_rows(wanted: list[Wanted], arrays: Mapping[str, NDArray[Any]], label: Wanted) -> None:
+    """Check that every array has as many rows as the first label."""
+    y = arrays[label.array]
+    for one in wanted:
+        x = arrays[one.array]
+        if not x.ndim or not y.ndim or len(x) != len(y):
+            text = f"{quoted(one.array)} has shape {x.shape} and {quoted(label.array)} {y.shape}"
+            raise InvalidSpec([FieldError(one.path, f"{text}: both need one row for each sample")])
+
+
+def _samples(x: NDArray[Any]) -> NDArray[Any]:
+    return x[:, np.newaxis] if x.ndim == 1 else x
+
+
+def _read(file: Arrays, wanted: list[Wanted]) -> dict[str, NDArray[Any]]:
+    """Read the wanted arrays by name, each once."""
+    names = set(file.names)
+    absent = [(one.path, one.array) for one in wanted if one.array not in names]
+    errors = missing(absent, "an array of the file", file.names)
+    budget = Budget()
+    for one in wanted:
+        if one.array in names and (problem := file.problem(one, budget)):
+            errors.append(FieldError(one.path, f"{quoted(one.array)} {problem}"))
+    if errors:
+        raise InvalidSpec(errors)
+    return {name: file.read(name) for name in {one.array: None for one in wanted}}
+
+
+def _labels(y: NDArray[Any]) -> Labels:
+    if y.dtype.kind != "U":
+        return y
+    if y.size > len(y):
+        return y.astype(object)
+    texts: list[str] = y.reshape(-1).tolist()
+    return texts
+
+
+def _not_finite(wanted: Wanted, values: NDArray[Any]) -> list[FieldError]:
+    """Return an error if there is infinity among the values, or NaN where no value may be missing."""
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return []
+    bad = np.argwhere(np.isinf(values) if wanted.is_optional else ~np.isfinite(values))
+    if not len(bad):
+        return []
+    row, *place = (int(i) for i in bad[0])
+    at = f", position {tuple(place)}" if place else ""
+    more = f" ({len(bad)} such values)" if len(bad) > 1 else ""
+    value = values[tuple(bad[0])]
+    mend = wanted.mend if np.isnan(value) else ""
+    return [FieldError(wanted.path, f"{quoted(wanted.array)} is {value} in row {row + 1}{at}{more}{mend}")]
