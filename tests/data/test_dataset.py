@@ -103,7 +103,7 @@ def test_the_digits(load_file):
         (
             "data.xlsx",
             "a,y\n1,0\n",
-            "the file's suffix is '.xlsx'; those of data files are .csv, .csv.gz, .npz, .parquet, .arrow, .feather, -ubyte",
+            "the file's suffix is '.xlsx'; those of data files are .csv, .csv.gz, .npz, .parquet, .arrow, .feather, ",
         ),
         ("data", "a,y\n1,0\n", "the file's suffix is ''"),
     ],
