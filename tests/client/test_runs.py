@@ -141,9 +141,12 @@ class Interrupted:
         self.calls: list[dict[str, object]] = []
         self.end = Finished(Outcome.PAUSED, 5)
 
-    def __call__(self, spec, dataset, *, validation, directory, report, transport, cluster, files, orders) -> Finished:
+    def __call__(
+        self, spec, dataset, *, validation, directory, report, transport, cluster, files, orders, sha256
+    ) -> Finished:
         self.calls.append({"spec": spec, "dataset": dataset, "directory": directory, "transport": transport})
         self.calls[-1]["validation"] = validation
+        self.calls[-1]["sha256"] = sha256
         report(Started(0, 2))
         if len(self.calls) == 1:
             checkpoint(directory)

@@ -43,7 +43,9 @@ class Training:
         self.arguments: dict[str, object] = {}
         self.threads: dict[str, str] = {}
 
-    def __call__(self, spec, dataset, *, validation, directory, report, transport, cluster, files, orders) -> Finished:
+    def __call__(
+        self, spec, dataset, *, validation, directory, report, transport, cluster, files, orders, sha256
+    ) -> Finished:
         self.arguments = {"spec": spec, "dataset": dataset, "transport": transport, "cluster": cluster}
         self.threads = {name: os.environ[name] for name in BLAS_ENVIRONMENT}
         assert directory.stat().st_mode & 0o077 == 0, "only its owner may read it"

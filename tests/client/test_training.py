@@ -1,6 +1,7 @@
 """`raydient.client.train`: data from Python, the result, and errors before training and during it."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,8 +33,14 @@ class Training:
         self.end: Finished | BaseException = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64, epoch=2, message="early")
         self.arguments: dict[str, Any] = {}
 
-    def __call__(self, spec, dataset, *, validation, directory, report, files, begin) -> Finished:
-        self.arguments = {"spec": spec, "data": dataset.read_bytes(), "directory": directory, "files": files}
+    def __call__(self, spec, dataset, *, validation, directory, report, files, begin, sha256) -> Finished:
+        self.arguments = {
+            "sha256": sha256,
+            "spec": spec,
+            "data": dataset.read_bytes(),
+            "directory": directory,
+            "files": files,
+        }
         self.arguments["validation"] = validation and validation.read_bytes()
         begin(SimpleNamespace(dataset=SimpleNamespace(held_out=np.array([1]))))
         if isinstance(self.end, BaseException):
@@ -64,6 +71,7 @@ def test_a_table_is_trained_on(training: Training, capsys: pytest.CaptureFixture
     assert training.arguments["data"] == b"b,a,y\n1.0,3.0,1.0\n2.0,4.0,2.0\n"
     assert training.arguments["spec"].resources.workers.max == 3
     assert training.arguments["files"] == tmp_path
+    assert training.arguments["sha256"] == {"dataset.uri": sha256(training.arguments["data"]).hexdigest()}
     assert not training.arguments["directory"].parent.exists(), "nothing is left behind"
     assert result.history.curve("loss", "train") == ([1, 2], [1.0, 0.5])
     assert result.history.splits == ("train", "test")

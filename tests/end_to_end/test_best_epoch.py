@@ -65,7 +65,11 @@ def assert_like(twin, prepared, finished, reports, directory):
     assert max(report.epoch for report in reports if isinstance(report, EpochEnded)) == epochs
     assert finished.step == epochs * prepared.schedule.steps_per_epoch
     assert [r.reason for r in reports if isinstance(r, Notice)][-1] == "BEST_EPOCH"
-    assert load_model(directory / "model.safetensors").digest == digest
+    model = load_model(directory / "model.safetensors")
+    assert model.digest == digest
+    (metrics,) = {r.epoch: r.metrics for r in reports if isinstance(r, EpochEnded) and r.epoch == best}.values()
+    assert (model.training["epoch"], model.training["metrics"]) == (best, metrics)
+    assert model.training["specification"] == prepared.spec.canonical()
 
 
 @pytest.mark.parametrize(("workers", "servers", "transport"), [(1, 1, "auto"), (3, 2, "tcp")])

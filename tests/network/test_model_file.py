@@ -51,6 +51,17 @@ def test_comes_back_whole(path, model):
     assert np.array_equal(loaded.predict(x), model.predict(x))
 
 
+def test_the_record_of_the_training_comes_back(tmp_path, model):
+    save_model(tmp_path / "m.safetensors", model)
+    assert load_model(tmp_path / "m.safetensors").training == {}, "as in files of earlier versions"
+    record = {"version": "0.1.0", "data": {"dataset.uri": "ab"}, "metrics": {"test": {"loss": 0.5}}, "epoch": 3}
+    save_model(tmp_path / "m.safetensors", replace(model, training=record))
+    assert load_model(tmp_path / "m.safetensors").training == record
+    changed(tmp_path / "m.safetensors", training="[]")
+    with pytest.raises(ModelError, match="damaged metadata: training: Input should be"):
+        load_model(tmp_path / "m.safetensors")
+
+
 def test_without_scaling(tmp_path, make_network):
     network = make_network(LAYERS, input_shape=(2,))
     weights = np.ones(network.layout.size, np.float32)

@@ -132,6 +132,7 @@ def _run(spec: JobSpec, run: Path, directory: Path, progress: bool, begin: "Call
     from raydient.server.training.reports import Report
 
     from .cli.display import open_display, show_report
+    from .cli.runs import sha256_of
 
     # The coordinator, which computes the initial weights, has one thread for BLAS, as its processes have.
     with open_display() if progress else nullcontext() as display, one_thread():
@@ -141,6 +142,14 @@ def _run(spec: JobSpec, run: Path, directory: Path, progress: bool, begin: "Call
                 with suppress(OSError):  # a closed terminal or pipe must not end training
                     show_report(display, report, spec.training.epochs)
 
+        files = {"dataset.uri": data, "dataset.validation.uri": validation}
         return embedded.train(
-            spec, data, validation=validation, directory=run, report=show, files=directory, begin=begin
+            spec,
+            data,
+            validation=validation,
+            directory=run,
+            report=show,
+            files=directory,
+            begin=begin,
+            sha256={field: sha256_of(file) for field, file in files.items() if file is not None},
         )

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, redirect_stdout
 from pathlib import Path
 
@@ -41,6 +41,7 @@ def train(
     files: Path | None = None,
     orders: list[control.RunOrder] | None = None,
     begin: Callable[[Prepared], None] = lambda prepared: None,
+    sha256: Mapping[str, str] | None = None,
 ) -> Finished:
     """Train a job to its end and return its last report; the model is then `directory`/model.safetensors.
 
@@ -56,6 +57,7 @@ def train(
         ray_address: a running Ray to join; None starts one, if `cluster` is `ray`.
         orders: a queue of commands, such as `PAUSE`; a signal handler may append to it.
         begin: is called with the prepared job before anything is started.
+        sha256: that of data files by the path of their setting, which the model records.
 
     Raises:
         InvalidSpec: before anything is started or written, except the folder itself.
@@ -97,7 +99,7 @@ def train(
             transport=link,
             portable=is_portable,
         )
-        storage = Storage(prepared, directory, directory.name, history)
+        storage = Storage(prepared, directory, directory.name, history, data=sha256)
         reports, size = _Reports(history, report), control.Scale(workers, range_.min)
         CoordinatorShell(prepared, size, members, storage, tell=reports.add, orders=orders).run()
     assert isinstance(reports.last, Finished), "a run ends with Finished"

@@ -259,8 +259,14 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
             cluster=run.cluster,
             files=Path(run.job).parent,
             orders=orders,
+            sha256=_sha256(run),
         )
     return finished, metrics
+
+
+def _sha256(run: "Run") -> dict[str, str]:
+    """The SHA-256 of the data files by their setting."""
+    return dict(zip(("dataset.uri", "dataset.validation.uri"), (sha256 for _, sha256 in run.files), strict=False))
 
 
 def _with(options: Options, spec: "JobSpec") -> "JobSpec":

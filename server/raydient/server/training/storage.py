@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from raydient.files import LOCAL, Disk, remove_leftovers
+from raydient.server.parameters.epoch_watch import KEEP
 from raydient.server.parameters.snapshots import vectors
 from raydient.spec.dataset import columns_beside
 from raydient.steps.amendments import Amendment
@@ -87,11 +89,15 @@ class Storage:
         before_writing: Callable[[], None] = lambda: None,
         *,
         disk: Disk = LOCAL,
+        data: Mapping[str, str] | None = None,
     ) -> None:
-        """`before_writing` is called before a checkpoint or a model is written; it may raise."""
+        """`before_writing` is called before a checkpoint or a model is written; it may raise.
+
+        `data` has the SHA-256 of data files that the specification names by a path, for the model's record.
+        """
         self._prepared, self._directory, self._job = prepared, directory, job
         self._before_writing = before_writing
-        self.history, self._disk = history, disk
+        self.history, self._disk, self._data = history, disk, dict(data or {})
         layout, forms = prepared.network.layout, vectors(prepared.spec.training)
         self._checkpoints = Checkpoints(
             directory / "checkpoints",
@@ -167,6 +173,7 @@ class Storage:
         )
         result = {"weights": model, **others}[result_of(arrays, snapshot.watched)]
         if snapshot.ending is not None:
+            result = replace(result, training={**result.training, **self._results(snapshot.watched)})
             save_model(self._directory / MODEL_FILE, result, self._disk)
         size = sum(array.nbytes for array in arrays.values())
         return Written(size, result.digest if snapshot.ending is not None else "", _damage_notices(damage))
@@ -181,7 +188,20 @@ class Storage:
             mixed_bits=self.numerics.mixed,
             amendments=amendments,
             beside=columns_beside(self._prepared.spec.dataset),
+            training={
+                "version": version("raydient"),
+                "specification": self._prepared.amended(amendments).spec.canonical(),
+                "numerics": self.numerics.record,
+                "data": self._data,
+            },
         )
+
+    def _results(self, watched: Mapping[str, Watched]) -> dict[str, Any]:
+        """The epoch whose weights the model has, the best or the last complete one, with its metrics."""
+        newest = self.history.newest()
+        if has_best(watched):
+            newest = next(iter(self.history.read(watched[KEEP].epoch - 1, 1)), None)
+        return {} if newest is None else {"epoch": newest.epoch, "metrics": newest.metrics}
 
     def read(self) -> StartingPoint:
         """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from .indices import check_samples
 from .layers import Shape
 from .preprocessing import Preprocessing, SampleError, Target
 from .program import Program
-from .signature import CHECKSUM, FORMAT, FORMATS, MetadataError, Signature, checksum, read_signature
+from .signature import CHECKSUM, FORMAT, FORMATS, MetadataError, Signature, checksum, read_signature, read_training
 
 BLOCK_ROWS = 256
 """Rows that are predicted at a time. A constant, because another shape of a matrix product gives other bits."""
@@ -53,6 +53,9 @@ class Model:
         mixed_bits: machines that compute other bits than each other may have computed the weights.
         amendments: amendments of the job with which the weights were computed; `load_model` does not read them.
         beside: columns of the training data that are no inputs; None if the job chose among them, so any may occur.
+        training: how the weights were computed, in JSON form: the job's `specification`, the `version` of raydient, the
+            `numerics`, the SHA-256 of data files by their setting (`data`), and `epoch` and `metrics` of the result;
+            for people, nothing depends on it.
     """
 
     specification: spec.Network
@@ -62,6 +65,7 @@ class Model:
     mixed_bits: bool = False
     amendments: Sequence[Amendment] = ()
     beside: tuple[str, ...] | None = ()
+    training: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def plain(
@@ -116,6 +120,7 @@ class Model:
             "digest": self.digest,
             **({"mixed_bits": "true"} if self.mixed_bits else {}),
             **({"amendments": json.dumps([asdict(one) for one in self.amendments])} if self.amendments else {}),
+            **({"training": json.dumps(self.training)} if self.training else {}),
         }
         return {**metadata, CHECKSUM: checksum(metadata)}
 
@@ -246,7 +251,13 @@ def _from_file(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str
         view[...] = tensors[name]
     mixed = metadata.get("mixed_bits") == "true"
     model = Model(
-        specification, signature.inputs, weights, signature.targets, mixed_bits=mixed, beside=signature.beside
+        specification,
+        signature.inputs,
+        weights,
+        signature.targets,
+        mixed_bits=mixed,
+        beside=signature.beside,
+        training=read_training(metadata),
     )
     if model.digest != metadata["digest"]:
         raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest'][:64]}")

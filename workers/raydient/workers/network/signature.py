@@ -22,7 +22,7 @@ FORMAT = "raydient-model/3"
 FORMATS = ("raydient-model/1", "raydient-model/2", FORMAT)
 """Formats that are read. Version 1 had one input and one output without names, version 2 only `scaling`."""
 CHECKSUM = "checksum"
-CHECKED = ("format", "network", "inputs", "targets", "digest", "mixed_bits", "amendments", "beside")
+CHECKED = ("format", "network", "inputs", "targets", "digest", "mixed_bits", "amendments", "beside", "training")
 """The metadata that the checksum covers; other programs may add more."""
 _TYPES: Mapping[type[Any], tuple[set[type], str]] = {
     np.int64: ({int}, "whole numbers of 64 bits"),
@@ -102,6 +102,12 @@ class _Input(BaseModel):
 _Inputs = TypeAdapter(dict[str, _Input])
 _Targets = TypeAdapter(dict[str, tuple[str, tuple[str, ...]]])
 _Beside = TypeAdapter(tuple[str, ...] | None)
+_Training = TypeAdapter(dict[str, Any])
+
+
+def read_training(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Read `Model.training`; empty in a file of an earlier version. Raises MetadataError."""
+    return _parsed("training", metadata, _Training) if "training" in metadata else {}
 
 
 def _parsed(name: str, metadata: Mapping[str, str], type_: TypeAdapter[Data]) -> Data:
