@@ -132,10 +132,7 @@ def test_a_follower_gets_what_it_has_not_got_and_then_every_new_one(outbox, hist
     assert outbox.empty
 
 
-MOMENTS = "before a batch", "with a batch in flight", "after a batch", "for another service"
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", ["before a batch", "with a batch in flight", "after a batch", "for another service"])
 def test_epochs_that_are_computed_again_are_sent_again(outbox, history, service, moment):
     end(outbox, history, 1, 2, 3)
     if moment != "before a batch":

@@ -70,10 +70,6 @@ class Input(Model):
         return schema
 
 
-def _columns_of(inputs: Mapping[str, Input]) -> list[str]:
-    return [column for input_ in inputs.values() for column in input_.columns]
-
-
 class Dataset(Model):
     """The file of samples, and which of its columns or arrays are features, labels and weights.
 
@@ -157,7 +153,7 @@ class Dataset(Model):
     @classmethod
     def _a_column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
         inputs, labels = info.data.get("inputs", {}), info.data.get("labels", {}) or {LABEL: info.data.get("label")}
-        taken = {*info.data.get("features", ()), *labels.values(), *_columns_of(inputs)}
+        taken = {*info.data.get("features", ()), *labels.values(), *(c for i in inputs.values() for c in i.columns)}
         if column in taken:
             raise ValueError(f'"{column}" is an input or a label, so it cannot be the weight too')
         return column
@@ -171,13 +167,9 @@ class Dataset(Model):
             raise ValueError("stands instead of `labels`: leave one of them out")
         if info.data.get("label") != DEFAULT_LABEL:
             raise ValueError("stands instead of `label`: leave one of them out")
-        taken = {
-            *info.data.get("features", ()),
-            *_columns_of(info.data.get("inputs", {})),
-            info.data.get("sample_weight"),
-        }
+        inputs = {c for i in info.data.get("inputs", {}).values() for c in i.columns}
         for column in columns:
-            if column in taken:
+            if column in {*info.data.get("features", ()), *inputs, info.data.get("sample_weight")}:
                 raise ValueError(f'"{column}" is an input or the weight, so it cannot be a label too')
         return distinct(columns)
 
@@ -186,16 +178,16 @@ class Dataset(Model):
     def _columns_of_numbers(cls, columns: dict[str, ColumnSettings], info: ValidationInfo) -> dict[str, ColumnSettings]:
         inputs, features = info.data.get("inputs", {}), info.data.get("features", ())
         labels = info.data.get("labels", {}) or {LABEL: info.data.get("label")}
-        listed = {*features, *_columns_of(inputs)}
-        beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")} - listed
+        beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")}
         categories = {column for input_ in inputs.values() if input_.categories for column in input_.columns}
+        listed = {*features, *(column for input_ in inputs.values() for column in input_.columns)}
         for column, settings in columns.items():
             # an invalid `impute` has an error of its own
             if settings.indicator and not (settings.impute or info.data.get("impute", True)):
                 raise ValueError(f'"{column}" has an indicator of missing values, which needs `impute` too')
             if (split := info.data.get("split")) and column == split.column:
                 raise ValueError(f'"{column}" is the column of the split: only inputs are prepared')
-            if column in beside:
+            if column in beside - listed:
                 raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')
             if column in categories:
                 raise ValueError(f'"{column}" holds categories: only numbers are prepared')
@@ -218,17 +210,16 @@ class Dataset(Model):
             if validation.uri == info.data["uri"]:
                 raise ValueError(f'"{validation.uri}" is the file of the training data: name another one')
             return validation
-        inputs = _columns_of(info.data["inputs"])
+        inputs = [column for input_ in info.data["inputs"].values() for column in input_.columns]
         labels = [*info.data["labels"].values()] or [info.data["label"]]
         names = [*(inputs or info.data["features"] or [DEFAULT_ARRAY]), *labels, info.data.get("sample_weight")]
         used = [name for name in names if name]
-        known = set(used)
         for name in validation.arrays:
-            if name not in known:
+            if name not in used:
                 raise ValueError(f'`arrays`: "{name}" is no array that the job reads; these are {", ".join(used)}')
         if validation.uri is None:
             for name in used:
-                if validation.arrays.get(name, name) in known:
+                if validation.arrays.get(name, name) in used:
                     raise ValueError(f'`arrays`: "{name}" needs an array that the training part does not have')
         return validation
 
