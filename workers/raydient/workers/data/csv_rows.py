@@ -1,6 +1,7 @@
-"""Iterates over the rows of a CSV file: in blocks, by Arrow's reader, or singly with line numbers."""
+"""Iterates over the rows of a CSV file: in batches, by Arrow's reader, or singly with line numbers."""
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -10,40 +11,85 @@ import pyarrow.csv as pa_csv
 
 from raydient.spec.csv_text import GZIP, UTF8, open_text
 
+from .csv_blocks import Blocks
 from .csv_header import ROW_BYTES, Header, Lines
 from .csv_text import open_utf8
 from .raw import unreadable
 
+PARSED_BYTES = 2**20
+"""Bytes that a thread parses at a time, so that they and their values stay in its core's cache."""
+
 
 def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -> Iterator[pa.RecordBatch]:
-    """Read some columns of a table, one block of rows at a time; missing values are null.
+    """Read some columns of a table, some rows at a time; missing values are null.
 
-    A quoted value is never missing. Other columns are not parsed.
+    A quoted value is never missing. Other columns are not parsed. All cores parse, block by block; where blocks cannot
+    be cut, or one cannot be parsed so, Arrow reads the rest as a stream, whose rows may be longer.
 
     Args:
         path: of the file.
         header: of the file.
-        types: type of each column, by its place; the columns of a block are in this order.
+        types: type of each column, by its place; the columns of a batch are in this order.
 
     Raises:
         ArrowInvalid: a row differs in length from the header, or a value is not of the type.
     """
     names = [str(place) for place in range(len(header.names))]
     columns = [str(place) for place in types]
+    convert = pa_csv.ConvertOptions(
+        include_columns=columns,
+        column_types=dict(zip(columns, types.values(), strict=True)),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        decimal_point=header.dialect.decimal,
+    )
     with open_rows(path, header) as file:
+        blocks = Blocks(file, header.delimiter)
+        for block, has_breaks in blocks:
+            try:
+                table = pa_csv.read_csv(
+                    pa.BufferReader(pa.py_buffer(block)),
+                    pa_csv.ReadOptions(block_size=PARSED_BYTES, column_names=names),
+                    pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=has_breaks),
+                    convert,
+                )
+            except pa.ArrowInvalid:
+                blocks.rest = bytes(block) + blocks.rest
+                break
+            yield from table.to_batches()
+        if not blocks.rest:
+            return
         yield from pa_csv.open_csv(
-            file,
-            # one thread, as everywhere in a worker
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=ROW_BYTES, column_names=names),
-            parse_options=pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=columns,
-                column_types=dict(zip(columns, types.values(), strict=True)),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                decimal_point=header.dialect.decimal,
-            ),
+            _rewound(file, blocks.rest),
+            pa_csv.ReadOptions(use_threads=False, block_size=ROW_BYTES, column_names=names),
+            pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True),
+            convert,
         )
+
+
+def _rewound(file: IO[bytes] | pa.NativeFile, rest: bytes) -> IO[bytes] | pa.NativeFile:
+    """Return a file that begins with `rest`, which was read from `file` last."""
+    if isinstance(file, pa.NativeFile):
+        file.seek(file.tell() - len(rest))
+        return file
+    return io.BufferedReader(_Joined(io.BytesIO(rest), file))
+
+
+class _Joined(io.RawIOBase):
+    """Two files, one after the other."""
+
+    def __init__(self, *files: IO[bytes]) -> None:
+        self._files = files
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        for file in self._files:
+            if data := file.read(len(buffer)):
+                buffer[: len(data)] = data
+                return len(data)
+        return 0
 
 
 def open_rows(path: Path, header: Header) -> IO[bytes] | pa.NativeFile:

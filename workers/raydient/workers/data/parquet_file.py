@@ -49,4 +49,4 @@ class _Parquet:
         ) as file:
             rows = file.metadata.num_rows
             budget.spend(8 * rows * len(names), values=rows * len(names), texts=rows * len(texts))
-            yield from file.iter_batches(BATCH_ROWS, columns=names, use_threads=False)
+            yield from file.iter_batches(BATCH_ROWS, columns=names, use_threads=True)
