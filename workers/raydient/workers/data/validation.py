@@ -1,7 +1,6 @@
 """Reads held-out data of their own, with the columns, the categories and the classes of the training data."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +9,12 @@ from raydient.spec.dataset import DEFAULT_ARRAY
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output
+from raydient.spec.patterns import DataPath, paths_of
 from raydient.spec.values import quoted
 from raydient.workers.network import category_places
 from raydient.workers.network.losses import Encoded, LabelError, loss_class, shown_classes
 
-from .formats import find_format, read
+from .formats import format_of, read
 from .raw import RawData, RawInput
 
 MEND = "leave out what the training data lack, or name the columns to use in `dataset.features`"
@@ -27,7 +27,7 @@ def validation_path(spec: DatasetSpec) -> str:
 
 
 def read_validation(
-    spec: DatasetSpec, training: Path, path: Path, raw: RawData, as_written: Collection[str]
+    spec: DatasetSpec, training: DataPath, path: DataPath, raw: RawData, as_written: Collection[str]
 ) -> RawData:
     """Read the held-out data at `path`; its errors have the path of the setting that names them.
 
@@ -38,11 +38,12 @@ def read_validation(
         as_written: see `read`.
     """
     where, names = validation_path(spec), spec.validation.arrays if spec.validation else {}
-    format_, wanted = find_format(path), find_format(training)
+    format_, wanted = format_of(path), format_of(training)
     is_table = wanted is not None and wanted.is_table
     if format_ is not None and format_.is_table != is_table:
         kinds = ("arrays", "a table") if is_table else ("a table", "arrays")
-        text = f"the file ({path.suffix}) has {kinds[0]}, the training data {kinds[1]} ({training.suffix})"
+        suffixes = [paths_of(one)[0].suffix for one in (path, training)]
+        text = f"the file ({suffixes[0]}) has {kinds[0]}, the training data {kinds[1]} ({suffixes[1]})"
         text += ": both need the same kind"
         raise InvalidSpec([FieldError(where, text)])
     if names and is_table:
