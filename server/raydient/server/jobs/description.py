@@ -88,8 +88,8 @@ def read_description(folder: Path) -> Description:
 
 def _file_names(content: Mapping[str, Any], spec: JobSpec) -> dict[str, str]:
     """The names in a description; earlier versions have that of the first file alone."""
-    if "file_names" in content:
-        return dict(content["file_names"])
+    if (names := content.get("file_names")) is not None:
+        return dict(names)
     return {spec.dataset.uri: content["file_name"]} if content["file_name"] else {}
 
 
