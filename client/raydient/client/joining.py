@@ -49,8 +49,7 @@ def join(data: DataPath, dialect: Dialect, field: str, folder: Path) -> Path:
 
 def _kind(file: Path) -> str:
     """Return the format of a file: `csv`, also if it is compressed, or its suffix."""
-    suffix = file.suffix.lower()
-    return "csv" if suffix in (".csv", GZIP) else suffix
+    return "csv" if file.name.lower().endswith((".csv", f".csv{GZIP}")) else file.suffix.lower()
 
 
 def _join_text(files: Sequence[Path], dialect: Dialect, field: str, output: Path) -> Path:
