@@ -141,8 +141,8 @@ class Client:
         stored: list[str] = []
         for is_local, fields in groupby(uris, lambda field: files[field] is not None):
             if is_local:
-                here = {field: file for field in fields if (file := files[field])}
-                stored.append(self._upload(next(iter(here)), data_path(here.values()), dialect))
+                local = {field: file for field in fields if (file := files[field])}
+                stored.append(self._upload(next(iter(local)), data_path(local.values()), dialect))
             else:
                 stored += (uris[field] for field in fields)
         return stored
