@@ -183,23 +183,6 @@ def test_held_out_data_are_bound_to_the_data_roots_too(start, runner, refused, t
     assert error.fields == ["spec.dataset.validation.uri"]
 
 
-def test_each_file_of_a_list_is_found(start, runner, refused, tmp_path):
-    paths = [tmp_path / name for name in ("b.csv", "a.csv", "c.csv")]
-    for path in paths:
-        path.write_bytes(b"x,y\n1,0\n")
-    client = start(runner, data_roots=(tmp_path,)).client
-    uri, *further = map(str, paths)
-    validation = {"uri": uri, "further_uris": further, "arrays": {"x": "u", "y": "v"}}
-    dataset = {"uri": uri, "further_uris": further, "split": {"test": 0}}
-    client.create(dataset=dataset | {"validation": validation})
-    request = runner.next().request
-    assert request.dataset == request.validation == tuple(paths)
-    error = refused(client.create, dataset=dataset | {"further_uris": [further[0], "/etc/passwd"]})
-    assert (error.reason, error.metadata) == ("FILE_OUTSIDE_DATA_ROOTS", {"field": "dataset.uri[2]"})
-    error = refused(client.create, dataset=dataset | {"further_uris": [uri]})
-    assert error.fields == ["spec.dataset.further_uris"]
-
-
 def test_validate_only_creates_nothing(client, runner, refused):
     job = client.create(validate_only=True, request_id="r")
     assert (job.name, job.HasField("create_time"), job.state) == ("", False, 0)

@@ -6,8 +6,9 @@ import pytest
 from raydient.client import Client, RequestRefused
 from raydient.client import prediction as client_side
 from raydient.server.jobs import predictor as server_side
+from raydient.spec.columns import DateForm
 from raydient.v1 import model_service_pb2 as pb
-from raydient.workers.network import Imputation, Kind, Model, Preprocessing, Scaling, Target, build, save_model
+from raydient.workers.network import Dates, Imputation, Kind, Model, Preprocessing, Scaling, Target, build, save_model
 
 from .models import network
 
@@ -110,6 +111,22 @@ def test_missing_values_that_the_job_does_not_impute(client, job, refused, tenso
     request = pb.PredictRequest(name=job(imputing()), arrays={"input": tensor})
     error = refused(client.models.Predict, request)
     assert error.violations == [("arrays.input[1]", message)]
+
+
+def test_dates_are_texts_or_seconds(client, job, refused):
+    name = job(identity(Kind.NUMBER, Kind.NUMBER, transforms=(Dates.of({1: DateForm(days_since="2000-01-01")}),)))
+    (input_,) = client.models.GetModel(pb.GetModelRequest(name=name)).inputs
+    assert input_.date_columns == ["c1"]
+    days = pb.Tensor(shape=[2], texts=["2000-01-02", "1999-12-31T12:00Z"])
+    seconds = pb.Tensor(shape=[2], doubles=[86_400 * 10_958, 86_400 * 10_956.5])
+    numbers = pb.Tensor(shape=[2], doubles=[7, 8])
+    for dates in (days, seconds):
+        request = pb.PredictRequest(name=name, arrays={"c0": numbers, "c1": dates})
+        assert client.models.Predict(request).predictions["dense_1"].outputs.values == [7, 1, 8, -0.5]
+    assert ask(client, name, pb.Tensor(shape=[1, 2], texts=["7", "2000-01-02"])).outputs.values == [7, 1]
+    request = pb.PredictRequest(name=name, arrays={"input": pb.Tensor(shape=[1, 2], texts=["7", "20000102"])})
+    violations = refused(client.models.Predict, request).violations
+    assert violations == [("arrays.input[0]", "'20000102' is not a date such as 2026-11-30 or 2026-11-30T08:30")]
 
 
 @pytest.mark.parametrize(

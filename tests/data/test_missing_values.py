@@ -86,7 +86,7 @@ def test_arrays(load_file):
         ("a,b,y\n1,,NA\n", {"impute": "mean"}, "dataset.label", ["'NA' in row 1 (line 2)"]),
         ({"x": np.array([1, np.nan]), "y": np.zeros(2)}, {}, "dataset.features", ["nan in row 2", "dataset.impute"]),
         ({"x": np.array([1, np.inf]), "y": np.zeros(2)}, {"impute": "mean"}, "dataset.features", ["inf in row 2"]),
-        ({"x": np.ones(2), "y": np.zeros(2)}, {"columns": {"x": {}}}, "dataset.columns.x", ["has no columns"]),
+        ({"x": np.ones((2, 3)), "y": np.zeros(2)}, {"columns": {"x": {}}}, "dataset.columns.x", ["shape (3,)"]),
     ],
 )
 def test_errors_name_the_place_and_the_remedy(errors_of, content, settings, path, words):

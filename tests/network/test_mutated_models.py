@@ -8,9 +8,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from raydient.spec.columns import Bounds, Impute
+from raydient.spec.columns import Bounds, DateForm, Impute
 from raydient.workers.network import (
     Bounding,
+    Dates,
     Imputation,
     Logarithm,
     Model,
@@ -38,7 +39,8 @@ def path(tmp_path, make_network):
     ]
     scaled = reduce(lambda x, step: step.apply(x), steps, X)
     steps.append(Scaling.fit_each(scaled, ["standardize", "min_max", "none", "standardize", "none"]))
-    network = make_network([{"dense": {"units": 3}}], input_shape=(5,))
+    steps.append(Dates.of({0: DateForm(parts=("year", "hour")), 2: DateForm(days_since="2000-01-01")}))
+    network = make_network([{"dense": {"units": 3}}], input_shape=(6,))
     weights = np.linspace(-1, 1, network.layout.size, dtype=np.float32)
     model = Model.plain(
         network.spec, Preprocessing((4,), tuple("abcd"), True, tuple(steps)), weights, Target("y", tuple("pqr"))
@@ -142,6 +144,15 @@ def test_a_value_of_another_type_is_refused_or_changes_nothing(path):
         (3, "scale", "1"),
         (3, "kinds", ["robust"] * 5),
         (3, "kinds", ["standardize"] * 3),
+        (4, "places", [0, 2, 0]),
+        (4, "places", [0, 0, 5]),
+        (4, "parts", ["year"]),
+        (4, "places", []),
+        (4, "parts", ["year", "week", "days_since"]),
+        (4, "parts", ["year", "year", "days_since"]),
+        (4, "parts", [["year"], ["hour"], ["days_since"]]),
+        (4, "origins", [0.0, 0.0]),
+        (4, "origins", [0.0, 0.0, float("nan")]),
     ],
 )
 def test_the_field_of_a_step_is_named(path, step, name, value):

@@ -9,6 +9,7 @@ from raydient.workers import network
 def test_public_names():
     assert sorted(network.__all__) == [
         "Bounding",
+        "Dates",
         "ExportFormat",
         "Extent",
         "FitError",

@@ -84,6 +84,7 @@ def prepared_on(folder, text, initial, *, units=2, **dataset):
 
 
 AB = "a,b,y\n1,20,p\n2,10,q\n4,60,p\n"
+DATES = "a,b,y\n1,2026-11-20,p\n2,2026-10-10,q\n4,2026-11-30,p\n"
 BA = "b,a,y\n20,1,p\n10,2,q\n60,4,p\n"
 TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
 BUCKETS = {"inputs": {"town": {**TOWN["inputs"]["town"], "buckets": True}}}
@@ -114,6 +115,20 @@ BUCKETS = {"inputs": {"town": {**TOWN["inputs"]["town"], "buckets": True}}}
             AB,
             {},
             "was trained with `log: true` of 'a', this job has `log: false`: dataset.columns.a.log has to be true",
+        ),
+        (
+            DATES,
+            {"columns": {"b": {"date": {"parts": ["day", "month"]}}}},
+            DATES,
+            {"columns": {"b": {"date": {"days_since": "2000-01-01"}, "log": True}}},
+            "`date: day, month` of 'b', this job has `date: days_since: 2000-01-01`: dataset.columns.b.date has to be",
+        ),
+        (
+            DATES,
+            {"columns": {"b": {"date": {"parts": ["day", "month"]}}}},
+            DATES,
+            {"columns": {"b": {"date": {"parts": ["day", "month"]}, "log": True}}},
+            "was trained with `log: false` of 'b', this job has `log: true`: dataset.columns.b.log has to be false",
         ),
         (
             AB,

@@ -100,7 +100,10 @@ class Table(Mapping[str, Any]):
         return int(self._rows.num_rows)
 
     def __getitem__(self, name: str) -> Any:
-        """The values of a column (n,): numbers in their own type, or Python objects, None where one is missing."""
+        """The values of a column (n,): numbers in their own type, dates as datetime64, all others as Python objects.
+
+        A missing value is NaN or NaT, or None among objects.
+        """
         import numpy as np
         import pyarrow as pa
 
@@ -111,7 +114,8 @@ class Table(Mapping[str, Any]):
         column = self._rows.column(name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if column.null_count and not pa.types.is_floating(column.type):
+        is_date = pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)
+        if column.null_count and not (pa.types.is_floating(column.type) or is_date):
             values = np.empty(len(column), object)
             values[:] = column.to_pylist()
             return values

@@ -5,7 +5,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,9 +13,9 @@ import grpc
 from google.protobuf.json_format import ParseDict
 
 from raydient.spec.csv_text import PLAIN, Dialect
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import DataPath, data_path
 from raydient.v1 import dataset_service_pb2 as dataset_api
 from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
@@ -126,32 +125,24 @@ class Client:
         def submit(spec: JobSpec, directory: Path) -> Job:
             with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
                 spec = with_data(spec, data, validation, Path(folder))
-                files, dialect = local_files(spec.dataset, directory), spec.dataset.csv.dialect
-                both = (spec.dataset.training_uris, spec.dataset.validation_uris)
-                spec = with_uris(spec, *(self._stored(uris, files, dialect) for uris in both))
-                return self._submit(spec, validate_only, request_id)
+                uris = self._stored(spec.dataset, local_files(spec.dataset, directory))
+                return self._submit(with_uris(spec, uris), validate_only, request_id)
 
         return with_job(job, data, directory, submit)
 
-    def _stored(self, uris: Mapping[str, str], files: Mapping[str, Path | None], dialect: Dialect) -> list[str]:
-        """Upload the local files of these settings, see `local_files`, and return all files as the server has them.
+    def _stored(self, dataset: Dataset, files: Mapping[str, Path | None]) -> dict[str, str]:
+        """Upload the local files of a dataset, see `local_files`, and return its `uris` on the server."""
+        dialect = dataset.csv.dialect
+        return {
+            field: uri if (file := files[field]) is None else self._upload(field, file, dialect)
+            for field, uri in dataset.uris.items()
+        }
 
-        Local files of one list are uploaded as one; neighbours only, because the rows of all follow each other.
-        """
-        stored: list[str] = []
-        for is_local, fields in groupby(uris, lambda field: files[field] is not None):
-            if is_local:
-                local = {field: file for field in fields if (file := files[field])}
-                stored.append(self._upload(next(iter(local)), data_path(local.values()), dialect))
-            else:
-                stored += (uris[field] for field in fields)
-        return stored
-
-    def _upload(self, field: str, data: DataPath, dialect: Dialect) -> str:
+    def _upload(self, field: str, file: Path, dialect: Dialect) -> str:
         """Upload the local file of a setting, or several as one, and return the name on the server."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
             try:
-                return upload(self._connection, pack(data, dialect, field, Path(folder))).name
+                return upload(self._connection, pack(file, dialect, field, Path(folder))).name
             except RequestRefused as error:
                 raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
 

@@ -3,11 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
+from datetime import date
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from raydient.spec.csv_text import is_decoded
+from raydient.spec.dates import FORMS, read_date, seconds_of
 from raydient.spec.values import SPACES, category_text, is_missing, number_hint, number_of
 
 if TYPE_CHECKING:
@@ -181,6 +183,45 @@ def numbers(
         row, *rest = np.argwhere(bad)[0].tolist()
         raise InvalidSamples(f"{name}, {where(row)}: {array[(row, *rest)]} is not a finite number")
     return array
+
+
+def dates(name: str, values: Any, where: "Where" = row_number, *, is_optional: bool = False) -> "NDArray[Any]":
+    """Dates and times of any form as seconds since 1970, float64; see `spec.dates`.
+
+    They are texts in ISO 8601, or dates of Python, NumPy, pandas or Arrow. With `is_optional` a missing one becomes
+    NaN.
+
+    Raises:
+        InvalidSamples: names the first value that is missing or no date.
+    """
+    import numpy as np
+
+    from raydient.spec.date_arrays import seconds_of_array
+
+    array = as_array(name, values)
+    if array.dtype.kind == "M":
+        seconds = seconds_of_array(array)
+    else:
+        seconds = np.array([_seconds(value) for value in array.ravel().tolist()], np.float64).reshape(array.shape)
+    if len(bad := np.argwhere(np.isinf(seconds) if is_optional else ~np.isfinite(seconds))):
+        row = where(int(bad[0][0]))
+        if np.isnan(seconds[tuple(bad[0])]):
+            raise InvalidSamples(f"{name}, {row}: there is no value")
+        raise InvalidSamples(f"{name}, {row}: {str(array[tuple(bad[0])])[:100]!r} is not a date such as {FORMS}")
+    return seconds
+
+
+def _seconds(value: Any) -> float:
+    """The seconds since 1970 of a date; NaN where it is missing, infinity where it is none."""
+    if type(value).__name__ in MISSING_TYPES or (isinstance(value, float) and math.isnan(value)):
+        return math.nan
+    if isinstance(value, str):
+        moment = read_date(value)
+        return seconds_of(moment) if moment is not None else math.nan if is_missing(value) else math.inf
+    try:
+        return seconds_of(value) if isinstance(value, date) else math.inf
+    except OverflowError:  # in UTC outside of the years 1 to 9999
+        return math.inf
 
 
 def side_by_side(arrays: "Sequence[NDArray[Any]]", *, as_texts: bool) -> "NDArray[Any]":

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import DataPath, are_files, data_path, files_of, repeated
+from raydient.spec.patterns import are_files
 from raydient.spec.reading import open_job_file
-from raydient.spec.sources import FURTHER
 from raydient.spec.splits import Validation
 from raydient.spec.validation import valid_parts, validate_job
 
@@ -29,7 +28,7 @@ def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
     It is None for a file on the server: a stored dataset, a URL, or an absolute path that this machine lacks.
 
     Raises:
-        InvalidSpec: there is no such file, or one is named twice.
+        InvalidSpec: there is no such file.
     """
     errors: list[FieldError] = []
     files: dict[str, Path | None] = {}
@@ -38,21 +37,9 @@ def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
             files[field] = _local_file(field, uri, directory)
         except InvalidSpec as missing:
             errors += missing.errors
-    for uris in (dataset.training_uris, dataset.validation_uris):
-        errors += _repeated({field: file for field in uris if (file := files.get(field))})
     if errors:
         raise InvalidSpec(errors)
     return files
-
-
-def _repeated(local: Mapping[str, Path]) -> list[FieldError]:
-    """Return an error if two settings of one data set name the same file."""
-    known: list[Path] = []
-    for field, path in local.items():
-        known += files_of(path)
-        if (twice := repeated(known)) is not None:
-            return [FieldError(field, f'"{twice.name}" is named twice, so its rows would be read twice: name it once')]
-    return []
 
 
 def _local_file(field: str, uri: str, directory: Path) -> Path | None:
@@ -67,7 +54,7 @@ def _local_file(field: str, uri: str, directory: Path) -> Path | None:
     raise InvalidSpec([FieldError(field, f'"{uri}": {problem} (looked for {path})')])
 
 
-def data_here(spec: JobSpec, directory: Path) -> tuple[DataPath, DataPath | None]:
+def data_here(spec: JobSpec, directory: Path) -> tuple[Path, Path | None]:
     """Return the local files of a job that runs on this machine: of its data, and of held-out data of their own.
 
     Raises:
@@ -81,13 +68,8 @@ def data_here(spec: JobSpec, directory: Path) -> tuple[DataPath, DataPath | None
     if away := [field for field, file in files.items() if file is None]:
         uris = spec.dataset.uris
         raise InvalidSpec(FieldError(field, f'"{uris[field]}" is not a file on this machine') for field in away)
-    return _both(spec.dataset, {field: file for field, file in files.items() if file is not None})
-
-
-def _both(dataset: Dataset, files: Mapping[str, Path]) -> tuple[DataPath, DataPath | None]:
-    """Return the files of the data, and of held-out data of their own."""
-    own = [files[field] for field in dataset.validation_uris]
-    return data_path(files[field] for field in dataset.training_uris), data_path(own) if own else None
+    data, *own = (file for file in files.values() if file is not None)
+    return data, own[0] if own else None
 
 
 def errors_beside(data: object, directory: Path) -> list[FieldError]:
@@ -114,21 +96,17 @@ def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directo
         return list(errors)
     from raydient.server.training.preparation import find_errors
 
-    known, dataset = {error.path for error in errors}, parts["dataset"]
-    further = find_errors(parts, *_both(dataset, {field: directory / uri for field, uri in dataset.uris.items()}))
+    known = {error.path for error in errors}
+    further = find_errors(parts, *(directory / uri for uri in parts["dataset"].uris.values()))
     return [*errors, *(error for error in further if error.path not in known)]
 
 
-def with_uris(spec: JobSpec, data: Sequence[str], validation: Sequence[str]) -> JobSpec:
-    """Return the job with other `Dataset.training_uris` and `validation_uris`."""
-    update: dict[str, Any] = _uris(data)
-    if spec.dataset.validation and validation:
-        update["validation"] = spec.dataset.validation.model_copy(update=_uris(validation))
+def with_uris(spec: JobSpec, uris: Mapping[str, str]) -> JobSpec:
+    """Return the job with other `Dataset.uris`."""
+    update: dict[str, Any] = {"uri": uris["dataset.uri"]}
+    if spec.dataset.validation and "dataset.validation.uri" in uris:
+        update["validation"] = spec.dataset.validation.model_copy(update={"uri": uris["dataset.validation.uri"]})
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
-
-
-def _uris(uris: Sequence[str]) -> dict[str, Any]:
-    return {"uri": uris[0], FURTHER: tuple(uris[1:])}
 
 
 def with_job(
@@ -172,22 +150,20 @@ def with_data(spec: JobSpec, data: Any, validation: Any, folder: Path) -> JobSpe
     """
     update: dict[str, Any] = {}
     if data is not None:
-        update |= _uris(_written("dataset.uri", data, spec, folder))
+        update["uri"] = str(_written("dataset.uri", data, spec, folder).absolute())
     if validation is not None:
         own = folder / "validation"
         own.mkdir()
-        uris = _uris(_written("dataset.validation.uri", validation, spec, own))
+        path = _written("dataset.validation.uri", validation, spec, own).absolute()
         update |= {
-            "validation": Validation(**uris),
+            "validation": Validation(uri=str(path)),
             "split": spec.dataset.split.model_copy(update={"test": 0.0}),
         }
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
 
 
-def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> list[str]:
-    are_paths = isinstance(data, list) and data and all(isinstance(one, str | os.PathLike) for one in data)
-    paths = [write_data(one, spec.dataset, folder) for one in (data if are_paths else [data])]
-    missing = [FieldError(field, f'"{path}": no such file') for path in paths if not are_files(path)]
-    if missing:
-        raise InvalidSpec(missing)
-    return [str(path.absolute()) for path in paths]
+def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> Path:
+    path = write_data(data, spec.dataset, folder)
+    if not are_files(path):
+        raise InvalidSpec([FieldError(field, f'"{path}": no such file')])
+    return path

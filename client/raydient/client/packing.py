@@ -7,19 +7,19 @@ from raydient.spec.csv_text import Dialect
 from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.idx import IdxFile, is_idx, labels_of, open_idx
-from raydient.spec.patterns import DataPath, are_several, paths_of
+from raydient.spec.patterns import is_pattern
 
 from .joining import join, naming
 
 
-def pack(data: DataPath, dialect: Dialect, field: str, folder: Path) -> Path:
-    """Return one file with the data that paths name: itself, or a new one.
+def pack(path: Path, dialect: Dialect, field: str, folder: Path) -> Path:
+    """Return one file with the data that a path names: itself, or a new one.
 
-    Several files become one table, the images and labels of IDX files the arrays of an NPZ
+    Files that the path names by wildcards become one table, the images and labels of IDX files the arrays of an NPZ
     file.
 
     Args:
-        data: names the files.
+        path: names the data.
         dialect: of CSV files.
         field: path of the setting that names them.
         folder: an existing folder for a new file.
@@ -28,9 +28,8 @@ def pack(data: DataPath, dialect: Dialect, field: str, folder: Path) -> Path:
         InvalidSpec: a file cannot be read, or several do not fit together.
         MissingExtra: pyarrow is not installed, which Parquet and Arrow files need.
     """
-    if are_several(data):
-        return join(data, dialect, field, folder)
-    (path,) = paths_of(data)
+    if is_pattern(path):
+        return join(path, dialect, field, folder)
     if is_idx(path):
         return _pack_idx(path, field, folder / f"{path.name}.npz")
     return path

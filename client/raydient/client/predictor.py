@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from .columns import (
     InvalidSamples,
     as_array,
     check_lengths,
+    dates,
     is_series,
     name_problem,
     named_columns,
@@ -231,7 +233,8 @@ def _of_columns(input_: ModelInput, table: Mapping[str, Any], where: "Where") ->
 
 
 def _column(input_: ModelInput, name: str, values: Any, where: "Where") -> "NDArray[Any]":
-    array = _values(input_, values, name, where, is_optional=name in input_.optional_columns)
+    read = dates if name in input_.date_columns else partial(_values, input_)
+    array = read(name, values, where, is_optional=name in input_.optional_columns)
     if array.ndim > 2 or array.shape[1:] not in ((), (1,)):
         raise InvalidSamples(f"{name}: a column has one value a row, this one has shape {array.shape}")
     return array.reshape(-1)
@@ -248,10 +251,10 @@ def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "ND
             raise InvalidSamples(f"{name}: the columns do not fit this input; {name_problem(missing, unknown)}")
         return _of_columns(input_, table, where)
     array, shape = as_array(name, values), tuple(input_.shape)
-    if input_.is_table and array.shape[1:] == shape and _may_lack_values(array):
+    if input_.is_table and array.shape[1:] == shape and (input_.date_columns or _may_lack_values(array)):
         # by column, because each has its own rule for missing values, and errors name it
         return _of_columns(input_, {column: array[:, place] for place, column in enumerate(input_.columns)}, where)
-    array = _values(input_, array, name, where, is_optional=bool(input_.optional_columns))
+    array = _values(input_, name, array, where, is_optional=bool(input_.optional_columns))
     if array.ndim == 1 and shape == (1,):
         array = array.reshape(-1, 1)
     if array.ndim == 0 or array.shape[1:] != shape:
@@ -265,6 +268,6 @@ def _may_lack_values(array: "NDArray[Any]") -> bool:
     return array.dtype.kind == "O" or (array.dtype.kind == "f" and not np.isfinite(array).all())
 
 
-def _values(input_: ModelInput, values: Any, name: str, where: "Where", *, is_optional: bool) -> "NDArray[Any]":
+def _values(input_: ModelInput, name: str, values: Any, where: "Where", *, is_optional: bool) -> "NDArray[Any]":
     array = own_type(name, values, where, is_optional=is_optional)
     return array if input_.has_categories else numbers(name, array, where, is_optional=is_optional)

@@ -8,10 +8,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .base import Model
-from .columns import Column, ColumnSettings, Impute, distinct
+from .columns import Column, ColumnSettings, DateForm, Impute, distinct
 from .csv_format import CsvFormat
 from .layers import INPUT, Name
-from .sources import FurtherUris, Uri, are_distinct, spread, uris_of
 from .splits import AnySplit, Split, Validation, split_column
 
 LABEL = "label"
@@ -82,7 +81,7 @@ class Dataset(Model):
     columns of a table and stands before it. With `validation` no row of the file is held out.
     """
 
-    uri: Uri
+    uri: Annotated[str, Field(min_length=1, max_length=4096)]
     label: Column = DEFAULT_LABEL
     features: Annotated[tuple[str, ...], Field(max_length=65_536, strict=False)] = ()
     split: Split = Split()
@@ -95,21 +94,6 @@ class Dataset(Model):
     columns: Annotated[dict[Column, ColumnSettings], Field(max_length=65_536)] = {}  # noqa: RUF012
     validation: Validation | None = None
     csv: CsvFormat = CsvFormat()
-    further_uris: FurtherUris = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_list_of_files(cls, data: object) -> object:
-        return spread(data)
-
-    @field_validator("further_uris")
-    @classmethod
-    def _files_are_distinct(cls, further: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        validation = info.data.get("validation")
-        for uri in further:
-            if validation and not validation.arrays and uri in validation.uris.values():
-                raise ValueError(f'"{uri}" is a file of the held-out data too: name another one')
-        return are_distinct(info.data.get("uri", ""), further)
 
     @model_validator(mode="before")
     @classmethod
@@ -206,7 +190,7 @@ class Dataset(Model):
             if column in beside - listed:
                 raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')
             if column in categories:
-                raise ValueError(f'"{column}" holds categories: only numbers are prepared')
+                raise ValueError(f'"{column}" holds categories: only numbers and dates are prepared')
             if listed and column not in listed:
                 raise ValueError(f'"{column}" is no column of an input')
         return columns
@@ -223,8 +207,8 @@ class Dataset(Model):
         if not validation.arrays:
             if validation.uri is None:
                 raise ValueError("needs `uri`, another file, or `arrays`, other arrays of the same NPZ file")
-            if (uri := info.data["uri"]) in validation.uris.values():
-                raise ValueError(f'"{uri}" is the file of the training data: name another one')
+            if validation.uri == info.data["uri"]:
+                raise ValueError(f'"{validation.uri}" is the file of the training data: name another one')
             return validation
         inputs = [column for input_ in info.data["inputs"].values() for column in input_.columns]
         labels = [*info.data["labels"].values()] or [info.data["label"]]
@@ -242,22 +226,18 @@ class Dataset(Model):
     @property
     def uris(self) -> Mapping[str, str]:
         """The files that the job reads by the paths of their settings: its data, and held-out data of their own."""
-        return {**self.training_uris, **self.validation_uris}
-
-    @property
-    def training_uris(self) -> Mapping[str, str]:
-        """The files of `uri` by the paths of their settings."""
-        return uris_of("dataset.uri", self.uri, self.further_uris)
-
-    @property
-    def validation_uris(self) -> Mapping[str, str]:
-        """The files of held-out data of their own by the paths of their settings."""
-        return self.validation.uris if self.validation else {}
+        own = self.validation.uri if self.validation else None
+        return {"dataset.uri": self.uri} if own is None else {"dataset.uri": self.uri, "dataset.validation.uri": own}
 
     def imputes(self, column: str) -> Impute | None:
         """Return what stands in place of a column's missing values; None if these are errors."""
         settings = self.columns.get(column)
         return settings.impute if settings and settings.impute else self.impute
+
+    def date_of(self, column: str) -> DateForm | None:
+        """Return the numbers that a column of dates becomes; None for other columns."""
+        settings = self.columns.get(column)
+        return settings.date if settings else None
 
     def scale_of(self, column: str) -> str:
         """Return the kind of a column's scale."""

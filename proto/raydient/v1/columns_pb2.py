@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/columns.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xbb\x01\n\x0e\x43olumnSettings\x12#\n\x06impute\x18\x01 \x01(\x0b\x32\x13.raydient.v1.Impute\x12\x16\n\tindicator\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12!\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x13.raydient.v1.Bounds\x12\x10\n\x03log\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12!\n\x05scale\x18\x05 \x01(\x0b\x32\x12.raydient.v1.ScaleB\x0c\n\n_indicatorB\x06\n\x04_log\"<\n\x06\x42ounds\x12\x10\n\x03min\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_max\"\x85\x01\n\x05Scale\x12\"\n\x04none\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x0bstandardize\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07min_max\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\xb2\x01\n\x06Impute\x12\"\n\x04mean\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12$\n\x06median\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12+\n\rmost_frequent\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08\x63onstant\x18\x04 \x01(\x0b\x32\x15.raydient.v1.ConstantH\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/columns.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xe0\x01\n\x0e\x43olumnSettings\x12#\n\x06impute\x18\x01 \x01(\x0b\x32\x13.raydient.v1.Impute\x12\x16\n\tindicator\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12#\n\x04\x64\x61te\x18\x06 \x01(\x0b\x32\x15.raydient.v1.DateForm\x12!\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x13.raydient.v1.Bounds\x12\x10\n\x03log\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12!\n\x05scale\x18\x05 \x01(\x0b\x32\x12.raydient.v1.ScaleB\x0c\n\n_indicatorB\x06\n\x04_log\"A\n\x08\x44\x61teForm\x12\r\n\x05parts\x18\x01 \x03(\t\x12\x17\n\ndays_since\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_days_since\"<\n\x06\x42ounds\x12\x10\n\x03min\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_max\"\x85\x01\n\x05Scale\x12\"\n\x04none\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x0bstandardize\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07min_max\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\xb2\x01\n\x06Impute\x12\"\n\x04mean\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12$\n\x06median\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12+\n\rmost_frequent\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08\x63onstant\x18\x04 \x01(\x0b\x32\x15.raydient.v1.ConstantH\x00\x42\x06\n\x04kindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.columns_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COLUMNSETTINGS']._serialized_start=72
-  _globals['_COLUMNSETTINGS']._serialized_end=259
-  _globals['_BOUNDS']._serialized_start=261
-  _globals['_BOUNDS']._serialized_end=321
-  _globals['_SCALE']._serialized_start=324
-  _globals['_SCALE']._serialized_end=457
-  _globals['_IMPUTE']._serialized_start=460
-  _globals['_IMPUTE']._serialized_end=638
+  _globals['_COLUMNSETTINGS']._serialized_end=296
+  _globals['_DATEFORM']._serialized_start=298
+  _globals['_DATEFORM']._serialized_end=363
+  _globals['_BOUNDS']._serialized_start=365
+  _globals['_BOUNDS']._serialized_end=425
+  _globals['_SCALE']._serialized_start=428
+  _globals['_SCALE']._serialized_end=561
+  _globals['_IMPUTE']._serialized_start=564
+  _globals['_IMPUTE']._serialized_end=742
 # @@protoc_insertion_point(module_scope)

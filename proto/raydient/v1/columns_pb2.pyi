@@ -1,24 +1,35 @@
 from raydient.v1 import functions_pb2 as _functions_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ColumnSettings(_message.Message):
-    __slots__ = ("impute", "indicator", "clip", "log", "scale")
+    __slots__ = ("impute", "indicator", "date", "clip", "log", "scale")
     IMPUTE_FIELD_NUMBER: _ClassVar[int]
     INDICATOR_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
     CLIP_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     impute: Impute
     indicator: bool
+    date: DateForm
     clip: Bounds
     log: bool
     scale: Scale
-    def __init__(self, impute: _Optional[_Union[Impute, _Mapping]] = ..., indicator: bool = ..., clip: _Optional[_Union[Bounds, _Mapping]] = ..., log: bool = ..., scale: _Optional[_Union[Scale, _Mapping]] = ...) -> None: ...
+    def __init__(self, impute: _Optional[_Union[Impute, _Mapping]] = ..., indicator: bool = ..., date: _Optional[_Union[DateForm, _Mapping]] = ..., clip: _Optional[_Union[Bounds, _Mapping]] = ..., log: bool = ..., scale: _Optional[_Union[Scale, _Mapping]] = ...) -> None: ...
+
+class DateForm(_message.Message):
+    __slots__ = ("parts", "days_since")
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    DAYS_SINCE_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedScalarFieldContainer[str]
+    days_since: str
+    def __init__(self, parts: _Optional[_Iterable[str]] = ..., days_since: _Optional[str] = ...) -> None: ...
 
 class Bounds(_message.Message):
     __slots__ = ("min", "max")

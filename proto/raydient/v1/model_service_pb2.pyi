@@ -102,20 +102,22 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[ModelOutput, _Mapping]]] = ...) -> None: ...
 
 class ModelInput(_message.Message):
-    __slots__ = ("name", "shape", "columns", "is_table", "has_categories", "optional_columns")
+    __slots__ = ("name", "shape", "columns", "is_table", "has_categories", "optional_columns", "date_columns")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     IS_TABLE_FIELD_NUMBER: _ClassVar[int]
     HAS_CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     OPTIONAL_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    DATE_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     name: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     columns: _containers.RepeatedScalarFieldContainer[str]
     is_table: bool
     has_categories: bool
     optional_columns: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[str]] = ..., is_table: bool = ..., has_categories: bool = ..., optional_columns: _Optional[_Iterable[str]] = ...) -> None: ...
+    date_columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[str]] = ..., is_table: bool = ..., has_categories: bool = ..., optional_columns: _Optional[_Iterable[str]] = ..., date_columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ModelOutput(_message.Message):
     __slots__ = ("name", "label", "shape")

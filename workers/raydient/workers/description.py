@@ -18,6 +18,7 @@ def model_message(name: str, model: Model) -> model_service_pb2.Model:
                 is_table=preprocessing.is_table,
                 has_categories=bool(preprocessing.vocabulary),
                 optional_columns=preprocessing.optional_columns,
+                date_columns=preprocessing.date_columns,
             )
             for key, preprocessing in model.inputs.items()
         ],

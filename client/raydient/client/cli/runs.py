@@ -16,16 +16,16 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from raydient.spec.patterns import DataPath, from_texts, opened_files
+from raydient.spec.patterns import opened_files
 
 from .failures import NOT_ALLOWED, NOT_FOUND, WRONG_USAGE, Failure
 
 RUN_FILE, LOCK_FILE, ALL_LOCK = "run.json", "lock", ".lock"
-FORMAT = "raydient-run/2"
+FORMAT = "raydient-run/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Run:
         name: name of the run's folder.
         job: the job file.
         specification: in JSON form, every default written out.
-        data: the data files; `sha256` is that of their content.
-        validation: the files of the held-out data with their `validation_sha256`; empty if there are none.
+        data: the data file; `sha256` is that of its content.
+        validation: the file of the held-out data with its `validation_sha256`; empty if there is none.
         output: file that the model is written to.
         transport, cluster: values of the command's options.
         created: ISO 8601, UTC.
@@ -48,7 +48,7 @@ class Run:
     name: str
     job: str
     specification: dict[str, Any]
-    data: list[str]
+    data: str
     sha256: str
     output: str
     transport: str
@@ -57,14 +57,13 @@ class Run:
     reason: str = ""
     message: str = ""
     format: str = FORMAT
-    validation: list[str] = field(default_factory=list)
+    validation: str = ""
     validation_sha256: str = ""
 
     @property
-    def files(self) -> list[tuple[DataPath, str]]:
-        """The data that the run reads, each with the SHA-256 of its content."""
-        several = (from_texts(self.data), self.sha256), (from_texts(self.validation), self.validation_sha256)
-        return [(data, sha256) for data, sha256 in several if data is not None]
+    def files(self) -> list[tuple[str, str]]:
+        """The files that the run reads, each with the SHA-256 of its content."""
+        return [(self.data, self.sha256), *([(self.validation, self.validation_sha256)] if self.validation else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +207,11 @@ def read_run(folder: Path) -> Run | None:
     return run if run.format == FORMAT and run.name == folder.name else None
 
 
-def sha256_of(data: DataPath) -> str:
+def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal; of several files of their names and contents. Raises OSError."""
-    files = opened_files(data)
-    if files == [data]:
-        return _sha256(files[0])
+    files = opened_files(path)
+    if files == [path]:
+        return _sha256(path)
     return hashlib.sha256(json.dumps([[file.name, _sha256(file)] for file in files]).encode()).hexdigest()
 
 

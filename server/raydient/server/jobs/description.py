@@ -3,15 +3,14 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from raydient.files import sync_folder
 from raydient.spec.errors import InvalidSpec
-from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
 
 from .records import Job
@@ -31,11 +30,11 @@ class Description:
 
     Attributes:
         job: the job's record at its creation.
-        file_names: the original names of the uploaded datasets that the job reads, by `datasets/{id}`.
+        file_name: the original name of the job's uploaded dataset; empty if the job reads another file.
     """
 
     job: Job
-    file_names: Mapping[str, str] = field(default_factory=dict)
+    file_name: str = ""
 
 
 def write_description(folder: Path, description: Description) -> None:
@@ -74,7 +73,7 @@ def read_description(folder: Path) -> Description:
         spec = validate_job(content["specification"])
         created = datetime.fromisoformat(content["created"])
         job = Job(folder.name, spec, created, content["request"], content["fingerprint"])
-        return Description(job, _file_names(content, spec))
+        return Description(job, content["file_name"])
     except FileNotFoundError as error:
         raise UnreadableDescription(f"it has no {DESCRIPTION_FILE}") from error
     except OSError as error:
@@ -86,13 +85,6 @@ def read_description(folder: Path) -> Description:
         raise UnreadableDescription(f"its {DESCRIPTION_FILE} is damaged: {cause}") from error
 
 
-def _file_names(content: Mapping[str, Any], spec: JobSpec) -> dict[str, str]:
-    """The names in a description; earlier versions have that of the first file alone."""
-    if (names := content.get("file_names")) is not None:
-        return dict(names)
-    return {spec.dataset.uri: content["file_name"]} if content["file_name"] else {}
-
-
 def _write(folder: Path, description: Description, *, sync: bool) -> None:
     job = description.job
     content = {
@@ -100,7 +92,7 @@ def _write(folder: Path, description: Description, *, sync: bool) -> None:
         "created": job.created.isoformat(),
         "request": job.request,
         "fingerprint": job.fingerprint,
-        "file_names": dict(description.file_names),
+        "file_name": description.file_name,
         "specification": job.spec.canonical(),
     }
     data = {"format": FORMAT, "sha256": _checksum(content), "job": content}

@@ -5,8 +5,8 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from raydient.server.calls import Call
@@ -14,7 +14,6 @@ from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed, NotFou
 from raydient.spec.amending import EPOCHS, MAX_STEPS, amended, value_at
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
-from raydient.spec.patterns import DataPath
 from raydient.spec.phrases import counted
 
 from . import lifecycle
@@ -38,7 +37,7 @@ class JobManager:
     """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
     `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and stops with the call.
-    The last argument has the files of `dataset.validation.uri`, if there are any.
+    The last argument is the file of `dataset.validation.uri`, if there is one.
 
     Attributes:
         store, datasets: for reading.
@@ -50,7 +49,7 @@ class JobManager:
         self,
         stores: Stores,
         dispatcher: Dispatcher,
-        check: Callable[[JobSpec, DataPath, Call, DataPath | None], None],
+        check: Callable[[JobSpec, Path, Call, Path | None], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
@@ -184,12 +183,11 @@ class JobManager:
             log.warning("the descriptions of jobs cannot be written, the next start tries again: %s", error.strerror)
 
     def _description(self, job: Job) -> Description:
-        names = {}
-        for uri in job.spec.dataset.uris.values():
-            with suppress(NotFound):  # the data of a job that has ended may be deleted
-                if uri.startswith(STORED):
-                    names[uri] = self.datasets.get(uri.removeprefix(STORED)).name
-        return Description(job, names)
+        uri = job.spec.dataset.uri
+        try:
+            return Description(job, self.datasets.get(uri.removeprefix(STORED)).name if uri.startswith(STORED) else "")
+        except NotFound:  # the data of a job that has ended may be deleted
+            return Description(job)
 
     def _draft(self, spec: JobSpec, request: str) -> Job:
         fingerprint = hashlib.sha256(spec_text(spec).encode()).hexdigest()

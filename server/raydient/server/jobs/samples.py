@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.errors import InvalidRequest
+from raydient.spec.dates import FORMS, read_date, seconds_of
 from raydient.spec.values import category_text, is_missing, number_of
 from raydient.steps.arrays import AnyArray
 from raydient.workers.network import Model, Preprocessing, SampleError
@@ -112,12 +113,24 @@ def _missing(absent: Sequence[str], unknown: Sequence[str]) -> str:
 
 def _numbers(path: str, texts: AnyArray, preprocessing: Preprocessing) -> NDArray[np.float64]:
     numbers, optional = np.empty(texts.size), preprocessing.optional.ravel().tolist()
+    are_dates = [name in preprocessing.date_columns for name in preprocessing.columns]
     for place, text in enumerate(texts.ravel().tolist()):
+        if not isinstance(text, str):  # a number beside columns of texts
+            numbers[place] = text
+            continue
         if optional[place % len(optional)] and is_missing(text):
             numbers[place] = np.nan
             continue
-        if (number := number_of(text)) is None:
+        is_date = preprocessing.is_table and are_dates[place % len(are_dates)]
+        number = _seconds(text) if is_date else number_of(text)
+        if number is None:
             row = place * len(texts) // texts.size
-            raise invalid(f"{path}[{row}]", f"{text[:100]!r} is not a number")
+            what = f"a date such as {FORMS}" if is_date else "a number"
+            raise invalid(f"{path}[{row}]", f"{text[:100]!r} is not {what}")
         numbers[place] = number
     return numbers.reshape(texts.shape)
+
+
+def _seconds(text: str) -> float | None:
+    moment = read_date(text)
+    return None if moment is None else seconds_of(moment)

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 
 from raydient.server.clusters.opening import reopen_cluster
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import from_texts
 from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.endpoint import Transport
@@ -50,9 +49,8 @@ class CoordinatorLaunch:
         job: the job's id.
         workers, minimum: see `RunRequest`.
         specification: the job's specification in JSON form.
-        dataset: paths of its data, see `RunRequest`.
+        dataset, directory: paths, see `RunRequest`.
         validation: the same; empty if there is none.
-        directory: path, see `RunRequest`.
         cluster: see `Cluster.describe`.
         generation: the coordinator with the highest generation holds the job's folder, see `holding`.
         unix: name of the Unix socket at which the service connects.
@@ -65,7 +63,7 @@ class CoordinatorLaunch:
     workers: int
     minimum: int
     specification: dict[str, Any]
-    dataset: Sequence[str]
+    dataset: str
     directory: str
     cluster: str
     generation: int
@@ -73,7 +71,7 @@ class CoordinatorLaunch:
     secret: str = field(repr=False)
     transport: Transport = Transport.AUTO
     amendments: Sequence[Amendment] = ()
-    validation: Sequence[str] = ()
+    validation: str = ""
 
 
 LAUNCH = TypeAdapter(CoordinatorLaunch)
@@ -101,10 +99,9 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         orders: list[control.RunOrder] = []
         outbox = Outbox(network, history, orders.append)
         _end_unless_followed(outbox, answers)
-        directory, dataset = Path(launch.directory), from_texts(launch.dataset)
-        assert dataset is not None
+        directory, dataset = Path(launch.directory), Path(launch.dataset)
         spec = JobSpec.model_validate(launch.specification)
-        validation = from_texts(launch.validation)
+        validation = Path(launch.validation) if launch.validation else None
         prepared = prepare_beside(
             lambda: prepare(spec, dataset, validation=validation, jobs=directory.parent, kept=directory / KEPT_FILE),
             dataset,

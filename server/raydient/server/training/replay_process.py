@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -29,16 +29,15 @@ class Question:
     Attributes:
         job: the job's id.
         specification: that with which it was submitted, in JSON form.
-        dataset: paths of its data.
-        validation: paths of its held-out data; empty if they have no file of their own.
-        directory: path of its folder.
+        dataset, directory: paths of its data and of its folder.
+        validation: path of its held-out data; empty if they have no file of their own.
         step: step of the checkpoint up to which it is replayed.
     """
 
     job: str
     specification: Mapping[str, Any]
-    dataset: Sequence[str]
-    validation: Sequence[str]
+    dataset: str
+    validation: str
     directory: str
     step: int
 
@@ -84,7 +83,6 @@ def _replay(question: Question, progress: Callable[[int], None]) -> str:
     from pathlib import Path  # noqa: PLC0415
 
     from raydient.spec.job import JobSpec  # noqa: PLC0415
-    from raydient.spec.patterns import from_texts  # noqa: PLC0415
 
     from .checkpoint_files import good_manifests  # noqa: PLC0415
     from .initial_weights import KEPT_FILE  # noqa: PLC0415
@@ -93,12 +91,11 @@ def _replay(question: Question, progress: Callable[[int], None]) -> str:
     from .replay import replay  # noqa: PLC0415
 
     directory = Path(question.directory)
-    spec, dataset = JobSpec.model_validate(question.specification), from_texts(question.dataset)
-    assert dataset is not None
+    spec = JobSpec.model_validate(question.specification)
     prepared = prepare(
         spec,
-        dataset,
-        validation=from_texts(question.validation),
+        Path(question.dataset),
+        validation=Path(question.validation) if question.validation else None,
         jobs=directory.parent,
         kept=directory / KEPT_FILE,
     )

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from raydient.server.clusters.cluster import Cluster, Process
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import DataPath, to_texts
 from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
@@ -46,8 +45,8 @@ class RunRequest:
         job: the job's id.
         workers, minimum: number of workers to start, and number below which training is suspended after a grace period.
         spec: its specification, validated.
-        dataset: the data files on this machine.
-        validation: those of `dataset.validation.uri`, if there are any.
+        dataset: the data file on this machine.
+        validation: the file of `dataset.validation.uri`, if there is one.
         directory: the job's folder for checkpoints and model; created if absent. If it holds a checkpoint, the run
             starts from it.
         epochs: number of the newest epoch that the service has; the run reports only newer ones.
@@ -58,11 +57,11 @@ class RunRequest:
     workers: int
     minimum: int
     spec: JobSpec
-    dataset: DataPath
+    dataset: Path
     directory: Path
     epochs: int = 0
     amendments: Sequence[Amendment] = ()
-    validation: DataPath | None = None
+    validation: Path | None = None
 
 
 class RunListener(Protocol):
@@ -96,7 +95,8 @@ class Run:
 
         Args:
             address: where the coordinator listens.
-            network, have: dials the coordinator, by the thread alone; the newest report and epoch that the service has.
+            network: dials the coordinator; used by the thread alone.
+            have: the newest report and epoch that the service has.
             directory: the job's folder.
             listener: receives the reports.
             process: the coordinator's process; None if an earlier service started it.
@@ -312,7 +312,7 @@ class Runner:
             workers=request.workers,
             minimum=request.minimum,
             specification=request.spec.canonical(),
-            dataset=to_texts(request.dataset),
+            dataset=str(request.dataset),
             directory=str(request.directory),
             cluster=self._cluster.describe(),
             generation=next_generation(request.directory),
@@ -320,7 +320,7 @@ class Runner:
             secret=address.secret.hex(),
             transport=self._transport,
             amendments=request.amendments,
-            validation=to_texts(request.validation),
+            validation=str(request.validation or ""),
         )
         log = request.directory / "logs" / "coordinator.log"
         process = self._cluster.start(

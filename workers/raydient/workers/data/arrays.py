@@ -9,13 +9,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.dataset import SPLIT
 from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.date_arrays import seconds_of_array
+from raydient.spec.dates import FORMS, read_date, seconds_of
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
-from raydient.spec.values import quoted
+from raydient.spec.values import is_missing, quoted
 from raydient.workers.network import category_texts
 from raydient.workers.network.losses import Labels
 
+from .faults import DATE
 from .limits import Budget
 from .raw import RawData, RawInput, label_path, missing, refusing_damage, unreadable
 
@@ -30,6 +34,7 @@ class Wanted:
         kinds: permitted kinds of dtype.
         is_optional: values may be missing, NaN.
         mend: remedy for missing values.
+        is_date: values are dates, datetime64 or texts.
     """
 
     array: str
@@ -37,6 +42,15 @@ class Wanted:
     kinds: str
     is_optional: bool = False
     mend: str = ""
+    is_date: bool = False
+
+    def what(self, dtype: np.dtype[Any]) -> str:
+        """Return what the values have to be instead of a type."""
+        if self.is_date:
+            return "dates or texts"
+        if "U" in self.kinds:
+            return "numbers or texts"
+        return "numbers" + (f": {DATE.format(quoted(self.array))}" if dtype.kind == "M" else "")
 
 
 class Arrays(Protocol):
@@ -83,24 +97,26 @@ def read_arrays(
     if len(files) > 1:
         raise unreadable(f"has to be one: only tables are read from several files, and {len(files)} match")
     inputs = _inputs(spec, kind)
-    if spec.columns:
-        name = next(iter(spec.columns))
-        message = f"{kind} has no columns; `dataset.impute` fills the missing values of its arrays"
-        raise InvalidSpec([FieldError(f"dataset.columns.{name}", message)])
     if spec.label_columns:
         message = f"{kind} has the labels of a sample in one array: name it in `label`"
         raise InvalidSpec([FieldError("dataset.label_columns", message)])
-    labels = {name: Wanted(array, label_path(spec, name), "biufU") for name, (array,) in spec.read_beside.items()}
+    labels = {
+        name: Wanted(array, label_path(spec, name), "biufUM" if name == SPLIT else "biufU")
+        for name, (array,) in spec.read_beside.items()
+    }
     wanted = [*inputs.values(), *labels.values()]
     with refusing_damage(kind), open_(files[0]) as file:
         arrays = _read(file, wanted)
     _check_rows(wanted, arrays, next(iter(labels.values())))
-    errors = {one.path: _not_finite(one, arrays[one.array]) for one in wanted}
+    _check_columns(spec, [one.array for one in inputs.values()], arrays)
+    errors = {one.path: _converted(one, arrays) for one in wanted}
     good = {name: arrays[one.array] for name, one in labels.items() if not errors[one.path]}
     samples = {name: _samples(arrays[one.array]) for name, one in inputs.items()}
     is_good = not any(errors[one.path] for one in inputs.values())
     return RawData(
-        {name: RawInput(samples[name], (one.array,), False) for name, one in inputs.items()} if is_good else None,
+        {name: RawInput(samples[name], (one.array,), one.array in spec.columns) for name, one in inputs.items()}
+        if is_good
+        else None,
         {name: _labels(array) for name, array in good.items()},
         {name: category_texts(array) for name, array in good.items() if name in as_written},
         tuple(error for several in errors.values() for error in several),
@@ -129,8 +145,22 @@ def _inputs(spec: DatasetSpec, kind: str) -> Mapping[str, Wanted]:
 
 
 def _numbers(array: str, path: str, spec: DatasetSpec) -> Wanted:
-    mend = "; `dataset.impute: median` fills missing values"
-    return Wanted(array, path, "biuf", spec.impute is not None, mend)
+    mend, is_date = "; `dataset.impute: median` fills missing values", spec.date_of(array) is not None
+    return Wanted(array, path, "MU" if is_date else "biuf", spec.imputes(array) is not None, mend, is_date)
+
+
+def _check_columns(spec: DatasetSpec, names: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Check that the arrays that `dataset.columns` prepares are inputs, `names`, of one value a sample."""
+    errors = []
+    for name in spec.columns:
+        if name not in names:
+            errors += missing([(f"dataset.columns.{name}", name)], "an array that is an input", names)
+        elif arrays[name].shape[1:] not in ((), (1,)):
+            message = f"{quoted(name)} has samples of shape {arrays[name].shape[1:]}, but a column has one value"
+            mend = "`dataset.impute` and `dataset.standardize` prepare such arrays"
+            errors.append(FieldError(f"dataset.columns.{name}", f"{message}: {mend}"))
+    if errors:
+        raise InvalidSpec(errors)
 
 
 def _check_rows(wanted: list[Wanted], arrays: Mapping[str, NDArray[Any]], label: Wanted) -> None:
@@ -168,6 +198,34 @@ def _labels(y: NDArray[Any]) -> Labels:
         return y.astype(object)
     texts: list[str] = y.reshape(-1).tolist()
     return texts
+
+
+def _converted(wanted: Wanted, arrays: dict[str, NDArray[Any]]) -> list[FieldError]:
+    """Make seconds since 1970 of dates, and return the errors of the values."""
+    values = arrays[wanted.array]
+    if not wanted.is_date or values.dtype.kind == "f":  # dates of two inputs are converted once
+        if values.dtype.kind == "M":  # the column of the split, in one order with other files
+            arrays[wanted.array] = np.datetime_as_string(values.astype("datetime64[us]"))
+        return _not_finite(wanted, values)
+    seconds = seconds_of_array(values) if values.dtype.kind == "M" else _read_dates(values)
+    arrays[wanted.array] = seconds
+    bad = np.argwhere(np.isinf(seconds) if wanted.is_optional else ~np.isfinite(seconds))
+    if not len(bad):
+        return []
+    row, place = int(bad[0][0]), tuple(bad[0])
+    problem = f"is {quoted(str(values[place]))} in row {row + 1}, which is not a date such as {FORMS}"
+    if np.isnan(seconds[place]):
+        problem = f"has no value in row {row + 1}{wanted.mend}"
+    return [FieldError(wanted.path, f"{quoted(wanted.array)} {problem}")]
+
+
+def _read_dates(texts: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Return the seconds since 1970 of dates in ISO 8601; NaN where one is missing, infinity where one is no date."""
+    seconds = []
+    for text in texts.ravel().tolist():
+        moment = read_date(text)
+        seconds.append((np.nan if is_missing(text) else np.inf) if moment is None else seconds_of(moment))
+    return np.array(seconds, np.float64).reshape(texts.shape)
 
 
 def _not_finite(wanted: Wanted, values: NDArray[Any]) -> list[FieldError]:

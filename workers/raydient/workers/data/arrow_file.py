@@ -11,9 +11,10 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.printable import printable
 from raydient.spec.values import quoted
 
-from .arrow_values import converted, is_readable, plain
-from .faults import Fault, fault_errors, find_fault
+from .arrow_values import converted, plain, takes
+from .faults import DATE, Fault, fault_errors, find_fault
 from .limits import Budget
+from .moments import is_date, iso_texts
 from .raw import SHOWN_ERRORS, unreadable
 from .table import BadValueError, Table
 from .table_columns import MAXIMUM_COLUMNS, Column, Columns, find_columns
@@ -45,7 +46,7 @@ def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Di
         budget: limit on the memory.
 
     Raises:
-        InvalidSpec: the file has no rows, a column is missing or has another type than numbers, booleans and texts.
+        InvalidSpec: the file has no rows, or a column is missing or has a type that is not read.
     """
     if len(source.schema.names) > MAXIMUM_COLUMNS:
         raise unreadable(f"has {len(source.schema.names)} columns, more than the {MAXIMUM_COLUMNS} that are read")
@@ -63,13 +64,11 @@ def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Di
 
 
 def _check_types(schema: pa.Schema, used: list[Column]) -> None:
-    bad = [(column, type_) for column in used if not is_readable(type_ := schema.field(column.place).type)]
-    mend = "convert it to one of these, or name the columns to use in `dataset.features`"
+    bad = [(column, type_) for column in used if not takes(column, type_ := schema.field(column.place).type)]
     errors = [
         FieldError(
             column.path,
-            f"column {quoted(column.name)} has the type {printable(str(type_))[:100]}, "
-            f"but only numbers, booleans and texts are read: {mend}",
+            f"column {quoted(column.name)} has the type {printable(str(type_))[:100]}, {_mend(column, type_)}",
         )
         for column, type_ in bad[:SHOWN_ERRORS]
     ]
@@ -77,6 +76,16 @@ def _check_types(schema: pa.Schema, used: list[Column]) -> None:
         errors.append(FieldError(errors[-1].path, f"{more} more columns have types that are not read"))
     if errors:
         raise InvalidSpec(errors)
+
+
+def _mend(column: Column, type_: pa.DataType) -> str:
+    """Return what is read instead of a type, and the remedy."""
+    if column.is_date and not column.is_text:
+        return "but `date` takes dates, times and texts in ISO 8601: leave `date` out if the values are numbers"
+    if is_date(type_) and not column.is_text:
+        return f"and no number: {DATE.format(quoted(column.name))}, or name the columns to use in `dataset.features`"
+    mend = "convert it to one of these, or name the columns to use in `dataset.features`"
+    return f"but only numbers, booleans and texts are read: {mend}"
 
 
 def _blocks(source: Source, columns: Columns, budget: Budget) -> Iterator[list[pa.Array]]:
@@ -103,7 +112,7 @@ def _diagnosed(source: Source, columns: Columns, reason: str) -> Diagnosis:
                     faults[place] = replace(first, count=first.count + fault.count)
                     continue
                 faults[place] = replace(fault, row=rows + fault.row)
-                shown[place] = _shown(one[fault.row])
+                shown[place] = _shown(one.slice(fault.row, 1))
             elif place in beside and place not in faults:
                 good[place].append(converted(column, one))
         rows += len(values[0])
@@ -120,9 +129,9 @@ def _diagnosed(source: Source, columns: Columns, reason: str) -> Diagnosis:
     return Diagnosis(source.schema.names, columns, rows, errors, labels)
 
 
-def _shown(value: pa.Scalar) -> str:
-    """Return a value as text, empty if there is none."""
-    plain_value = value.as_py()
+def _shown(values: pa.Array) -> str:
+    """Return the only one of some values as text, empty if there is none."""
+    plain_value = (iso_texts(values) if is_date(values.type) else values)[0].as_py()
     if isinstance(plain_value, bytes):
         return plain_value.decode(errors="surrogateescape")
     return "" if plain_value is None else str(plain_value)

@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 
 from .csv_values import to_numbers
 from .faults import CELL_BYTES
+from .moments import is_date, iso_texts, seconds_of_texts, seconds_of_typed
 from .table import to_float64
 from .table_columns import Column
 
@@ -24,8 +25,17 @@ def is_readable(type_: pa.DataType) -> bool:
     return is_text(type_) or any(is_one(value) for is_one in _NUMBERS)
 
 
+def takes(column: Column, type_: pa.DataType) -> bool:
+    """True if a column can be read from values of a type."""
+    if not column.is_date:
+        return is_readable(type_)
+    if is_date(type_):
+        return True
+    return is_readable(type_) if column.is_text else is_text(type_) or pa.types.is_null(type_)
+
+
 def plain(values: pa.Array) -> pa.Array:
-    """Return texts as large binary, each of at most CELL_BYTES + 1 bytes; numbers and booleans in their own type.
+    """Return texts as large binary, each of at most CELL_BYTES + 1 bytes; all others in their own type.
 
     Whole texts of a dictionary, repeated for each row, could take any amount of memory.
 
@@ -51,5 +61,9 @@ def converted(column: Column, values: pa.Array) -> pa.Array:
     """Convert what `plain` returns for `Table.add`. Raises ArrowInvalid if a value is not of the column's type."""
     if pa.types.is_large_binary(values.type):
         texts = values.cast(pa.large_string())  # which checks that they are UTF-8
-        return texts if column.is_text else to_numbers(texts)
+        if column.is_text:
+            return texts
+        return seconds_of_texts(texts) if column.is_date else to_numbers(texts)
+    if is_date(values.type):
+        return iso_texts(values) if column.is_text else seconds_of_typed(values)
     return values if column.is_text else to_float64(values)

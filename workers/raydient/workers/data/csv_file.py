@@ -13,6 +13,7 @@ from .csv_header import Header, read_header, refuse_numbers
 from .csv_rows import read_batches
 from .csv_values import to_numbers, with_points
 from .limits import Budget
+from .moments import seconds_of_texts
 from .raw import RawData, unreadable
 from .table import BadValueError, Table
 from .table_columns import Column, Columns, find_columns
@@ -69,13 +70,15 @@ def _table(path: Path, header: Header, columns: Columns, budget: Budget, *, cell
     used, table = columns.all, Table(header.names, columns)
 
     def are_cells(column: Column) -> bool:
-        return column.is_text or column.is_optional or cells
+        return column.is_text or column.is_optional or column.is_date or cells
 
     def read_cells(column: Column, values: pa.Array) -> pa.Array:
         if not are_cells(column):
             return values
         texts = with_points(values, header.dialect)
-        return texts if column.is_text else to_numbers(texts)
+        if column.is_text:
+            return texts
+        return seconds_of_texts(texts) if column.is_date else to_numbers(texts)
 
     types = {column.place: pa.large_string() if are_cells(column) else pa.float64() for column in used}
     for batch in read_batches(path, header, types):

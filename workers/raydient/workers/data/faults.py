@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from raydient.spec.dates import FORMS, read_date
 from raydient.spec.errors import FieldError
 from raydient.spec.values import is_missing, number_hint, number_of, quoted
 
+from .moments import is_date, seconds_of_typed
 from .raw import SHOWN_ERRORS
 from .table_columns import Column
 
@@ -22,8 +24,10 @@ IMPUTE = "`impute: median` fills such values, in dataset.columns for {}, in data
 """Remedy for missing numbers in a column."""
 CATEGORIES = ": leave the column out, or learn from its words by an input of dataset.inputs with `categories: true`"
 """Remedy for a feature whose first bad value is no number in another way of writing."""
+DATE = "`date: {{parts: [year, month, day]}}` in dataset.columns for {} makes numbers of a date"
+"""Remedy for a date in a column of numbers."""
 
-_FINE, _MISSING, _NOT_UTF8, _NO_NUMBER, _NOT_FINITE, _TOO_LONG = range(6)
+_FINE, _MISSING, _NOT_UTF8, _NO_NUMBER, _NOT_FINITE, _TOO_LONG, _NO_DATE = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,16 @@ def find_fault(column: Column, values: pa.Array) -> Fault | None:
 
     Args:
         column: the column.
-        values: texts as large binary, null where a value is missing; or numbers or booleans in their own type.
+        values: texts as large binary, null where a value is missing; or numbers, booleans or dates in their own type.
     """
     if pa.types.is_large_binary(values.type):
-        kinds = _kinds_of_text(values) if column.is_text else _kinds_of_numbers(values)
+        kinds_of = _kinds_of_text if column.is_text else _kinds_of_dates if column.is_date else _kinds_of_numbers
+        kinds = kinds_of(values)
         if column.is_optional:
             kinds[_are_missing(values)] = _FINE
     else:
-        kinds = _kinds_of_typed(values, infinity=_FINE if column.is_text else _NOT_FINITE)
+        infinity = _FINE if column.is_text else _NO_DATE if column.is_date else _NOT_FINITE
+        kinds = _kinds_of_typed(seconds_of_typed(values) if is_date(values.type) else values, infinity)
         if column.is_optional:
             kinds[kinds == _MISSING] = _FINE
     bad = np.flatnonzero(kinds)
@@ -106,6 +112,18 @@ def _kinds_of_text(values: pa.LargeBinaryArray) -> NDArray[np.int8]:
     return kinds
 
 
+def _kinds_of_dates(values: pa.LargeBinaryArray) -> NDArray[np.int8]:
+    kinds = np.zeros(len(values), np.int8)
+    for row, value in enumerate(values.to_pylist()):
+        if value is None or not value.strip():
+            kinds[row] = _MISSING
+        elif not _is_utf8(value):
+            kinds[row] = _NOT_UTF8
+        elif read_date(value.decode()) is None:
+            kinds[row] = _NO_DATE
+    return kinds
+
+
 def _are_missing(values: pa.LargeBinaryArray) -> NDArray[np.bool_]:
     """True for each value that stands for a missing number."""
     return np.array([value is None or is_missing(value.decode("latin-1")) for value in values.to_pylist()], np.bool_)
@@ -146,11 +164,14 @@ def _sentence(fault: Fault, text: str, where: str, more: str, not_decoded: str) 
         return f"{where} has no value{more}{mend}"
     quotes = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
     words = CATEGORIES if fault.column.path.startswith("dataset.features") else ""
+    if read_date(text) is not None:
+        words = f": {DATE.format(quoted(fault.column.name))}"
     problem = {
         _MISSING: f"stands for a missing value{more}{quotes}{mend}",
         _NOT_UTF8: not_decoded.format(more),
         _NO_NUMBER: f"is not a number{more}{number_hint(text) or words}",
         _NOT_FINITE: f"is not finite{more}",
+        _NO_DATE: f"is not a date{more}, such as {FORMS}",
         _TOO_LONG: f"is longer than {CELL_BYTES} bytes{more}",
     }
     return f"{value} in {where} {problem[fault.kind]}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -12,13 +13,12 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
-from raydient.spec.patterns import DataPath
 from raydient.spec.values import MISSING, is_number, number_hint, quoted
 from raydient.workers.network import Kind, Preprocessing, SampleError, Target, category_texts
 from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
 
 from .dataset import Dataset
-from .formats import format_of, read
+from .formats import find_format, read
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
@@ -29,14 +29,14 @@ from .validation import encode_as, read_validation, validation_path
 
 def load(
     spec: DatasetSpec,
-    path: DataPath,
+    path: Path,
     outputs: Sequence[Output],
     seed: int,
     start: Mapping[str, Preprocessing] = MappingProxyType({}),
     *,
-    validation: DataPath | None = None,
+    validation: Path | None = None,
 ) -> Dataset:
-    """Read the file at `path`, the local file or files of `spec.training_uris`.
+    """Read the file at `path`, the local file of `spec.uri`.
 
     Args:
         spec: selects the columns or arrays, and how they are prepared.
@@ -45,7 +45,7 @@ def load(
         seed: of the split into training and held-out part.
         start: preprocessing of the initial weights, by input. Inputs with the same columns keep its figures; those of
             all others are computed from the training part.
-        validation: those of `spec.validation_uris`, if there are any.
+        validation: the local file of `spec.validation.uri`, if that names one.
 
     Raises:
         InvalidData: lists all errors, as far as one does not hide another; paths begin with `dataset.`.
@@ -117,11 +117,7 @@ class _Part:
 
 
 def _own_part(
-    spec: DatasetSpec,
-    files: tuple[DataPath, DataPath],
-    train: _Part,
-    outputs: Sequence[Output],
-    errors: list[FieldError],
+    spec: DatasetSpec, files: tuple[Path, Path], train: _Part, outputs: Sequence[Output], errors: list[FieldError]
 ) -> _Part:
     """Return the held-out part from data of its own; their errors are added to `errors`.
 
@@ -151,9 +147,9 @@ def _own_part(
     return _Part(own, np.arange(own.rows), encoded, weights, place)
 
 
-def _named_shapes(spec: DatasetSpec, path: DataPath) -> dict[str, tuple[int, ...]] | None:
+def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
     """Return the shapes of one sample by input if the specification lists the columns of a table, else None."""
-    format_ = format_of(path)
+    format_ = find_format(path)
     if format_ is None or not format_.is_table or not (spec.inputs or spec.features):
         return None
     shapes = {name: (len(input_.columns),) for name, input_ in spec.inputs.items()} or {INPUT: (len(spec.features),)}
@@ -204,7 +200,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
     return weights
 
 
-def look(spec: DatasetSpec, path: DataPath, validation: DataPath | None = None) -> list[FieldError]:
+def look(spec: DatasetSpec, path: Path, validation: Path | None = None) -> list[FieldError]:
     """Return the errors of the files, see `load`, that do not depend on the losses."""
     errors: list[FieldError] = []
     with collecting(errors):
@@ -258,8 +254,10 @@ def _float32(preprocessing: Preprocessing, part: _Part, spec: DatasetSpec, name:
         raise InvalidSpec([FieldError(where, f"{text} (row {(error.row or 0) + 1})")]) from error
     if not (finite := np.isfinite(result)).all():
         row, *place = (int(i) for i in np.argwhere(~finite)[0])
-        text = f"{feature_text(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
-        what, setting = preprocessing.why_not_finite(float(raw.values[(rows[row], *place)]), tuple(place))
-        path = setting_path(spec, raw, tuple(place), setting) if setting and not part.place else where
+        source = preprocessing.source(tuple(place))
+        value = raw.values[(rows[row], *source)]
+        text = f"{feature_text(raw, source)}: {preprocessing.shown(value, source)} in row {rows[row] + 1}"
+        what, setting = preprocessing.why_not_finite(float(value), tuple(place))
+        path = setting_path(spec, raw, source, setting) if setting and not part.place else where
         raise InvalidSpec([FieldError(path, f"{text} {what}")])
     return result

@@ -107,7 +107,7 @@ def _problem(archive: zipfile.ZipFile, wanted: Wanted, budget: Budget) -> str | 
     if dtype.hasobject:
         return "holds Python objects, which are not read"
     if dtype.kind not in wanted.kinds:
-        return f"has dtype {printable(str(dtype))[:100]}, but must be numbers" + (" or texts" * ("U" in wanted.kinds))
+        return f"has dtype {printable(str(dtype))[:100]}, but must be {wanted.what(dtype)}"
     if not all(shape):
         return f"is empty: its shape is {shape}"
     size = prod(shape) * dtype.itemsize

@@ -22,7 +22,8 @@ class Column:
         name: name in the header.
         path: path in the specification.
         is_text: read as text, as labels and categories are; all others are read as numbers.
-        is_optional: a number or a category that may be missing.
+        is_optional: a number, a date or a category that may be missing.
+        is_date: values are dates, read as seconds since 1970; where the column is text, they may be, in ISO 8601.
     """
 
     place: int
@@ -30,6 +31,7 @@ class Column:
     path: str
     is_text: bool
     is_optional: bool = False
+    is_date: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def find_columns(names: Sequence[str], spec: DatasetSpec) -> Columns:
     def column(path: str, name: str) -> Column:
         is_text = name in as_text
         is_optional = name in buckets if is_text else spec.imputes(name) is not None
-        return Column(places[name][0], name, path, is_text, is_optional)
+        is_date = spec.date_of(name) is not None or name == spec.split.column
+        return Column(places[name][0], name, path, is_text, is_optional, is_date)
 
     return Columns(
         {name: [column(*one) for one in names] for name, names in inputs.items()},

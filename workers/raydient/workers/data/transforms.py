@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import quoted
-from raydient.workers.network import Bounding, FitError, Imputation, Logarithm, Scaling, Settings, Transform
+from raydient.workers.network import Bounding, Dates, FitError, Imputation, Logarithm, Scaling, Settings, Transform
 
 from .raw import RawInput
 
@@ -24,11 +24,13 @@ class _Step:
     Attributes:
         settings: those of the transform.
         name: of the setting in `dataset.columns`, for the errors of a fit.
+        sources: the column, by its place, of each feature to which the step is fitted; empty for an array.
         fit: computes its figures from training samples, as the steps before leave them.
     """
 
     settings: Settings
     name: str
+    sources: Sequence[int]
     fit: Fit
 
 
@@ -59,8 +61,9 @@ def fit(
             try:
                 transform = step.fit(x)
             except FitError as error:
-                path = setting_path(spec, raw, error.place, step.name)
-                raise InvalidSpec([FieldError(path, f"{feature_text(raw, error.place)}: {error}")]) from None
+                place = (step.sources[error.place[0]],) if step.sources else error.place
+                path = setting_path(spec, raw, place, step.name)
+                raise InvalidSpec([FieldError(path, f"{feature_text(raw, place)}: {error}")]) from None
         fitted.append(transform)
     return tuple(fitted)
 
@@ -68,6 +71,7 @@ def fit(
 def _steps(spec: DatasetSpec, raw: RawInput, kept: Sequence[Transform]) -> Iterator[_Step]:
     shape = raw.values.shape[1:]
     columns = raw.columns if raw.is_table else ()
+    sources = list(range(len(columns)))
     rules = {place: rule for place, name in enumerate(columns) if (rule := spec.imputes(name))}
     if not raw.is_table and spec.impute:
         rules = dict.fromkeys(range(prod(shape)), spec.impute)
@@ -76,32 +80,40 @@ def _steps(spec: DatasetSpec, raw: RawInput, kept: Sequence[Transform]) -> Itera
         before = next((one for one in kept if isinstance(one, Imputation)), None)
         known = dict(zip(before.places.tolist(), before.values.tolist(), strict=True)) if before else {}
         settings = Imputation.settings_of(rules, indicators)
-        yield _Step(settings, "impute", lambda x: Imputation.fit(x, rules, indicators, known))
+        yield _Step(settings, "impute", sources, lambda x: Imputation.fit(x, rules, indicators, known))
+    if forms := {place: form for place, name in enumerate(columns) if (form := spec.date_of(name))}:
+        dates = Dates.of(forms)
+        sources = [place for place, _ in dates.sources(len(columns))]
+        yield _Step(dates.settings, "date", sources, lambda _: dates)
+    features = [columns[place] for place in sources]
     if raw.is_table:
-        yield from _bending(spec, columns)
-    kinds = [spec.scale_of(name) for name in columns]
+        yield from _bending(spec, features, sources)
+    kinds = [spec.scale_of(name) for name in features]
     if indicators or len(set(kinds)) > 1 or "min_max" in kinds:
         each = [*kinds, *("none" for _ in indicators)]  # indicators, which follow the columns, stay 0 and 1
         if set(kinds) != {"none"}:
-            yield _Step(Scaling.settings_of(each), "scale", lambda x: Scaling.fit_each(x, each))
+            yield _Step(Scaling.settings_of(each), "scale", sources, lambda x: Scaling.fit_each(x, each))
     elif "standardize" in kinds or (not raw.is_table and spec.standardize):
-        yield _Step(Scaling.settings_of(["standardize"] * prod(shape)), "scale", Scaling.fit)
+        count = len(kinds) if raw.is_table else prod(shape)
+        yield _Step(Scaling.settings_of(["standardize"] * count), "scale", sources, Scaling.fit)
 
 
-def _bending(spec: DatasetSpec, columns: Sequence[str]) -> Iterator[_Step]:
-    """Yield the steps of bounds and logarithms."""
-    settings = {place: spec.columns[name] for place, name in enumerate(columns) if name in spec.columns}
+def _bending(spec: DatasetSpec, features: Sequence[str], sources: Sequence[int]) -> Iterator[_Step]:
+    """Yield the steps of bounds and logarithms; `features` are the columns of the features."""
+    settings = {place: spec.columns[name] for place, name in enumerate(features) if name in spec.columns}
     if bounds := {place: one.clip for place, one in settings.items() if one.clip}:
         bounding = Bounding.of(bounds)
-        yield _Step(bounding.settings, "clip", lambda _: bounding)
+        yield _Step(bounding.settings, "clip", sources, lambda _: bounding)
     if logarithms := [place for place, one in settings.items() if one.log]:
         places = np.array(logarithms, np.int64)
-        yield _Step(Logarithm(places).settings, "log", lambda x: Logarithm.fit(x, places))
+        yield _Step(Logarithm(places).settings, "log", sources, lambda x: Logarithm.fit(x, places))
 
 
 def added_features(spec: DatasetSpec, name: str) -> int:
-    """Return the number of features that an input has besides those of its columns."""
-    return len(spec.indicators(spec.inputs[name].columns if name in spec.inputs else spec.columns))
+    """Return the number of features that an input has besides one for each column."""
+    columns = spec.inputs[name].columns if name in spec.inputs else tuple(spec.columns)
+    parts = sum(len(form.names) - 1 for column in columns if (form := spec.date_of(column)))
+    return len(spec.indicators(columns)) + parts
 
 
 def setting_path(spec: DatasetSpec, raw: RawInput, place: tuple[int, ...], name: str) -> str:

@@ -1,6 +1,7 @@
 """Reads held-out data of their own, with the columns, the categories and the classes of the training data."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +10,11 @@ from raydient.spec.dataset import DEFAULT_ARRAY
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output
-from raydient.spec.patterns import DataPath, paths_of
 from raydient.spec.values import quoted
 from raydient.workers.network import category_places
 from raydient.workers.network.losses import Encoded, LabelError, loss_class, shown_classes
 
-from .formats import format_of, read
+from .formats import find_format, read
 from .raw import RawData, RawInput
 
 MEND = "leave out what the training data lack, or name the columns to use in `dataset.features`"
@@ -27,7 +27,7 @@ def validation_path(spec: DatasetSpec) -> str:
 
 
 def read_validation(
-    spec: DatasetSpec, training: DataPath, path: DataPath, raw: RawData, as_written: Collection[str]
+    spec: DatasetSpec, training: Path, path: Path, raw: RawData, as_written: Collection[str]
 ) -> RawData:
     """Read the held-out data at `path`; its errors have the path of the setting that names them.
 
@@ -38,12 +38,11 @@ def read_validation(
         as_written: see `read`.
     """
     where, names = validation_path(spec), spec.validation.arrays if spec.validation else {}
-    format_, wanted = format_of(path), format_of(training)
+    format_, wanted = find_format(path), find_format(training)
     is_table = wanted is not None and wanted.is_table
     if format_ is not None and format_.is_table != is_table:
         kinds = ("arrays", "a table") if is_table else ("a table", "arrays")
-        suffixes = [paths_of(one)[0].suffix for one in (path, training)]
-        text = f"the file ({suffixes[0]}) has {kinds[0]}, the training data {kinds[1]} ({suffixes[1]})"
+        text = f"the file ({path.suffix}) has {kinds[0]}, the training data {kinds[1]} ({training.suffix})"
         text += ": both need the same kind"
         raise InvalidSpec([FieldError(where, text)])
     if names and is_table:
@@ -75,6 +74,7 @@ def renamed(spec: DatasetSpec, names: Mapping[str, str]) -> DatasetSpec:
             key: one.model_copy(update={"columns": tuple(map(name, one.columns))}) for key, one in spec.inputs.items()
         },
         "labels": {key: name(array) for key, array in spec.labels.items()},
+        "columns": {name(array): one for array, one in spec.columns.items()},
         "sample_weight": name(spec.sample_weight) if spec.sample_weight else None,
     }
     return spec.model_copy(update=update)
@@ -144,5 +144,7 @@ def _in_order(own: RawInput, training: RawInput) -> RawInput:
     """Return the samples of a table with the columns in the order of the training data."""
     if not own.is_table or own.columns == training.columns:
         return own
+    if len(own.columns) == 1:  # an array of another name
+        return RawInput(own.values, training.columns, own.is_table)
     places = [own.columns.index(column) for column in training.columns]
     return RawInput(own.values[:, places], training.columns, own.is_table)

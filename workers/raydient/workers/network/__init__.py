@@ -7,6 +7,7 @@ the result with difference quotients.
 
 from .bounding import Bounding, Logarithm
 from .build import build, check_structure
+from .calendar import Dates
 from .ends import is_input, only
 from .evaluation import evaluate
 from .export import ExportFormat, export_model
@@ -27,6 +28,7 @@ from .transform import FitError, Settings, Transform
 
 __all__ = [
     "Bounding",
+    "Dates",
     "ExportFormat",
     "Extent",
     "FitError",

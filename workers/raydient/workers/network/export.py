@@ -43,7 +43,8 @@ def write_npz(model: Model, file: BinaryIO) -> None:
     `classes`, `label` and `digest` as text; `network` as JSON; `input_shape`; `input_kind`, the type of the training
     data (`number`, `integer`, `boolean` or `text`); the figures of the preparation in float64, `scaling_mean` and
     `scaling_scale` where samples are standardized, `imputation_places`, `imputation_values` and `imputation_indicators`
-    where missing values are filled, and likewise those of `Bounding` and `Logarithm`; these steps come before scaling.
+    where missing values are filled, and likewise those of `Dates`, `Bounding` and `Logarithm`; these steps come before
+    scaling.
     Where inputs or outputs have names, a slash and the name follow: `input_shape/image`, `scaling_mean/table`,
     `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the categories.
     """
@@ -68,8 +69,7 @@ def _input(preprocessing: Preprocessing) -> dict[str, Any]:
         "input_kind": preprocessing.kind.value,
     }
     for step in preprocessing.transforms:
-        figures = [name for name, dtype in step.types.items() if dtype is not np.str_]
-        arrays |= {f"{step.kind}_{name}": getattr(step, name) for name in figures}
+        arrays |= {f"{step.kind}_{name}": getattr(step, name) for name in step.needed()}
     if preprocessing.vocabulary:
         arrays["vocabulary"] = np.array(preprocessing.vocabulary)
     if preprocessing.has_buckets:

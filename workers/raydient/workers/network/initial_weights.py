@@ -110,19 +110,31 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
 def _setting_problems(start: Preprocessing, job: Preprocessing) -> Iterator[str]:
     """Yield the settings that differ, each with the first column that has this difference."""
     was, asked = start.settings, job.settings
-    for name, absent in (("clip", "none"), ("log", "false"), ("scale", "none"), ("impute", "none")):
+    for name, absent in (
+        ("date", "none"),
+        ("clip", "none"),
+        ("log", "false"),
+        ("scale", "none"),
+        ("impute", "none"),
+    ):
         before, now = was.get(name, {}), asked.get(name, {})
         # a number for missing values may be added or left out: samples without missing values stay the same
         places = before.keys() & now.keys() if name == "impute" else before.keys() | now.keys()
         if not start.is_table:  # all places of an array have the same settings
             places &= {0}
         pairs = {place: (before.get(place, absent), now.get(place, absent)) for place in sorted(places)}
-        differences = [(place, pair) for place, pair in pairs.items() if pair[0] != pair[1]]
+        differences = {
+            place if name in ("date", "impute") else start.source((place,))[0]: pair
+            for place, pair in reversed(pairs.items())
+            if pair[0] != pair[1]
+        }
         if differences:
-            place, pair = differences[0]
-            alike = sum(other == pair for _, other in differences)
-            columns = () if not start.is_table or alike == len(start.columns) else (start.columns[place],)
+            source, pair = min(differences.items())
+            alike = sum(other == pair for other in differences.values())
+            columns = () if not start.is_table or alike == len(start.columns) else (start.columns[source],)
             yield _setting_problem(name, pair, columns, alike - 1)
+            if name == "date":
+                return  # the features differ
 
 
 def _setting_problem(name: str, pair: tuple[str, str], columns: Sequence[str], more: int) -> str:
@@ -136,7 +148,7 @@ def _setting_problem(name: str, pair: tuple[str, str], columns: Sequence[str], m
         setting = "dataset.impute"
     where = f" of {_few(columns)}" if columns else " of all columns"
     where += f" and {more} more" if columns and more else ""
-    needed = "left out" if name == "clip" and old == "none" else old
+    needed = "left out" if name in ("clip", "date") and old == "none" else old
     return f"was trained with `{name}: {old}`{where}, this job has `{name}: {new}`: {setting} has to be {needed}"
 
 

@@ -192,8 +192,10 @@ class Model:
             raise SampleError(f"{error.args[0]}{where}", error.row, name) from None
         if not (finite := np.isfinite(ready)).all():
             row, *place = (int(i) for i in np.argwhere(~finite)[0])
-            why, _ = self.inputs[name].why_not_finite(raw[(row, *place)], tuple(place))
-            raise SampleError(f"{raw[(row, *place)]!s}{self._column(name, place)} {why}", row, name)
+            source = self.inputs[name].source(tuple(place))
+            value = raw[(row, *source)]
+            why, _ = self.inputs[name].why_not_finite(value, tuple(place))
+            raise SampleError(f"{self.inputs[name].shown(value, source)}{self._column(name, source)} {why}", row, name)
         return ready
 
     def _column(self, name: str, place: Sequence[int]) -> str:

@@ -33,7 +33,8 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
     """Write `model` as ONNX, with the inputs and outputs of `Model.predict`. The same model gives the same bytes.
 
     Inputs and outputs have their names in the network; a single unnamed output is `output`. The type of an input loses
-    no information: float64, with NaN for missing values, if the samples are prepared; for categories int64 if the
+    no information: float64, with NaN for missing values and seconds since 1970 for dates, if the samples are prepared;
+    for categories int64 if the
     training data has integers, else strings; float32 for all others, which the network reads unchanged. The runtime
     fails for a category that is not in the training data.
 
@@ -137,6 +138,9 @@ def _value(name: str, shape: Sequence[int], element: int) -> onnx.ValueInfoProto
 
 def _metadata(model: Model) -> dict[str, str]:
     metadata = {"format": FORMAT, "digest": model.digest}
+    dates = [name for input_ in model.inputs.values() for name in input_.date_columns]
+    if dates:
+        metadata["dates"] = json.dumps(dates)
     if model.is_plain:
         target = model.target
         return metadata | {

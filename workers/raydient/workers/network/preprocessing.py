@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.dates import seconds_text
 from raydient.spec.values import MISSING, category_text, other_writings
 from raydient.steps.arrays import AnyArray
 
 from .bounding import Bounding, Logarithm
+from .calendar import Dates
 from .imputation import Imputation
 from .layers import Shape
 from .standardization import Scaling
 from .transform import Settings, Transform
 
-TRANSFORMS: Mapping[str, type[Transform]] = {kind.kind: kind for kind in (Imputation, Bounding, Logarithm, Scaling)}
+TRANSFORMS: Mapping[str, type[Transform]] = {
+    kind.kind: kind for kind in (Imputation, Dates, Bounding, Logarithm, Scaling)
+}
 """The steps of preparation by their names in files."""
 UNKNOWN = 1
 """The place of a category that the training part lacks, where there are buckets; 0 is that of a missing one."""
@@ -131,12 +135,54 @@ class Preprocessing:
         optional = self.optional if self.is_table else [self.optional.all()] * len(self.columns)
         return tuple(name for name, is_optional in zip(self.columns, optional, strict=True) if is_optional)
 
+    @property
+    def date_columns(self) -> tuple[str, ...]:
+        """The columns of a table that are dates, in seconds since 1970."""
+        return tuple(self.columns[place] for place in self._dates.dates) if self._dates else ()
+
+    @property
+    def _dates(self) -> Dates | None:
+        return next((one for one in self.transforms if isinstance(one, Dates)), None)
+
+    def source(self, place: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the place in a raw sample of the value from which a number for the network is made.
+
+        An indicator has the place behind all columns, as in training data with an indicator and without dates.
+        """
+        if self._dates is None:
+            return place
+        (features,) = self._before_dates
+        return (self._dates.sources(features)[place[0]][0],)
+
+    @property
+    def _before_dates(self) -> Shape:
+        shape = self.shape
+        for transform in self.transforms:
+            if isinstance(transform, Dates):
+                break
+            shape = transform.shape(shape)
+        return shape
+
+    def shown(self, value: Any, source: tuple[int, ...]) -> str:
+        """Return a raw value at a place of a raw sample as a text, for messages."""
+        is_date = self._dates is not None and source[0] in self._dates.dates
+        return seconds_text(float(value)) if is_date else str(value)
+
     def why_not_finite(self, value: float, place: tuple[int, ...]) -> tuple[str, str]:
-        """Return why the raw value at a place of a sample has no finite number for the network, and the setting of
-        `dataset.columns` that is the cause, empty if none is."""
+        """Return why there is no finite number for the network, and the setting that is the cause.
+
+        Args:
+            value: the raw value.
+            place: of the number for the network in its sample.
+
+        Returns:
+            The reason, and the setting of `dataset.columns`; empty if none is the cause.
+        """
         if not np.isfinite(value):
             return "is not finite", ""
-        if any(isinstance(step, Logarithm) and place[0] in step.places for step in self.transforms) and value <= -1:
+        is_date = self._dates is not None and self.source(place)[0] in self._dates.dates
+        has_log = any(isinstance(step, Logarithm) and place[0] in step.places for step in self.transforms)
+        if has_log and (value <= -1 or is_date):
             return "has no log(1 + x), which needs numbers above -1", "log"
         feature = int(np.ravel_multi_index(place, self.prepared_shape))
         if self.settings.get("scale", {}).get(feature, "none") != "none":

@@ -163,8 +163,8 @@ def _transforms(path: str, steps: Iterable[dict[str, Any]], shape: Shape) -> tup
             raise MetadataError(f"{where}.kind: {step.get('kind')!r:.100} is none of {', '.join(TRANSFORMS)}")
         if any(isinstance(one, kind) for one in made):
             raise MetadataError(f"{where}.kind: there is more than one {kind.kind}")
-        # earlier versions did not store the settings, which are texts
-        names = [name for name, dtype in kind.types.items() if name in step or dtype is not np.str_]
+        # earlier versions did not store the settings, which have defaults
+        names = [name for name in kind.types if name in step or name in kind.needed()]
         transform = kind(**{name: _array(f"{where}.{name}", step.get(name), kind.types[name]) for name in names})
         try:
             transform.check(shape)

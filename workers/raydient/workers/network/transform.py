@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +53,11 @@ class Transform(ABC):
     """The step's name in files."""
     types: ClassVar[dict[str, type[Any]]]
     """NumPy type of each field."""
+
+    @classmethod
+    def needed(cls) -> list[str]:
+        """The names of the fields without a default; the others say how the figures were computed."""
+        return [one.name for one in fields(cls) if one.default_factory is MISSING]  # type: ignore[arg-type]
 
     @property
     @abstractmethod
