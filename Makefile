@@ -1,4 +1,4 @@
-.PHONY: install lint type test simulate teeth bench proto dashboards dashboard-preview manifests docs matrix fuzz emulate
+.PHONY: install lint type test simulate teeth bench proto dashboards dashboard-preview manifests docs matrix browser fuzz emulate
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -43,6 +43,9 @@ docs:
 
 matrix:
 	pytest -m matrix tests/end_to_end/test_several_servers.py
+
+browser:
+	pytest -m browser tests/client/test_report_in_browser.py
 
 FRAMES ?= 1000000
 SEED ?= 1

@@ -46,6 +46,7 @@ def test_public_names() -> None:
         "Prediction",
         "LocalModel",
         "load_model",
+        "Report",
         "Trained",
         "train",
         "RaydientError",

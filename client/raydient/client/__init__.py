@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .job import Job
     from .local_model import LocalModel, load_model
     from .prediction import Prediction
+    from .report import Report
     from .training import Trained, train
 
 _HOME = {
@@ -68,6 +69,7 @@ _HOME = {
     "Prediction": "raydient.client.prediction",
     "Progressed": "raydient.client.events",
     "RaydientError": "raydient.client.errors",
+    "Report": "raydient.client.report",
     "RequestRefused": "raydient.client.errors",
     "ServerFault": "raydient.client.errors",
     "StateChanged": "raydient.client.events",
@@ -99,6 +101,7 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "Prediction",
     "LocalModel",
     "load_model",
+    "Report",
     "Trained",
     "train",
     "RaydientError",

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 PACKAGES = {
+    "plot": ("matplotlib",),
     "local": ("onnx", "pyarrow", "threadpoolctl"),
     "server": ("onnx", "pyarrow", "sqlalchemy", "threadpoolctl"),
 }

@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from raydient.spec.csv_text import PLAIN, Dialect
 from raydient.spec.dataset import columns_beside
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
@@ -20,10 +22,12 @@ from .download import Downloaded, download_model
 from .errors import JobNotSucceeded, NotAllowed, RaydientError, RequestRefused, TimedOut, of_specification
 from .events import Event, event_of
 from .history import History, Point
+from .local_model import LocalModel, load_model
 from .notebook import properties
 from .prediction import Prediction, call_predict
 from .predictor import Predictor
 from .replaying import Replay
+from .report import Report, report_of_job
 from .states import FINAL, state_name
 from .updating import update_request
 from .watching import watch
@@ -202,6 +206,29 @@ class Job:
     def delete(self) -> None:
         """Remove a job that has ended, with its model, checkpoints and history."""
         self._connection.call(self._connection.training.DeleteTrainingJob, api.DeleteTrainingJobRequest(name=self.name))
+
+    def report(
+        self,
+        data: Any = None,
+        *,
+        notice: Callable[[list[str]], None] | None = None,
+        dialect: Dialect = PLAIN,
+    ) -> Report:
+        """A report about the job, which `Report.save` writes as a page, a model card or JSON.
+
+        `data` are labelled samples as `LocalModel.evaluate` takes them; of the file that the job was trained on, the
+        rows that were held out are evaluated. The model is fetched for it if the job has succeeded. For `notice` and
+        `dialect` see `LocalModel.evaluate`.
+
+        Raises:
+            InvalidSamples: samples or labels are missing or do not fit the network.
+            NotAllowed: there are data, and the job has no model.
+        """
+        model: LocalModel | None = None
+        with TemporaryDirectory(prefix="raydient-") as folder:
+            if data is not None or self.state == "SUCCEEDED":
+                model = load_model(self.download(Path(folder) / "model.safetensors").path)
+            return report_of_job(self, model, data, notice=notice, dialect=dialect)
 
     def checkpoints(self) -> list[model_api.Checkpoint]:
         """The stored checkpoints, newest first."""

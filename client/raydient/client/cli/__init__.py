@@ -42,6 +42,7 @@ COMMANDS = {
     "download": ("model", "download"),
     "predict": ("predict", "predict"),
     "evaluate": ("evaluate", "evaluate"),
+    "report": ("reporting", "report"),
     "dataset": ("dataset", "dataset"),
     "rebuild": ("rebuild", "rebuild"),
     "version": ("version", "version"),

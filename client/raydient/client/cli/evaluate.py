@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -58,7 +57,9 @@ def evaluate(
         except InvalidSamples as error:
             raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
     if as_json:
-        print_json(_as_json(evaluation))
+        from raydient.client.report import evaluation_data
+
+        print_json(evaluation_data(evaluation))
     else:
         _print(evaluation)
 
@@ -74,22 +75,6 @@ def _opened(model: str, connection: ConnectionOptions, checkpoint: int | str | N
     with connection.open() as client, TemporaryDirectory(prefix="raydient-") as folder:
         path = client.get(model).download(Path(folder) / f"model{MODEL_SUFFIX}", checkpoint=checkpoint).path
         yield load_model(path)
-
-
-def _as_json(evaluation: "Evaluation") -> dict[str, Any]:
-    def classes(confusion: "Confusion") -> dict[str, Any]:
-        return {
-            "classes": list(confusion.classes),
-            "counts": confusion.counts.tolist(),
-            "by_class": [asdict(result) for result in confusion.by_class],
-        }
-
-    return {
-        "rows": evaluation.rows,
-        "metrics": dict(evaluation.metrics),
-        "confusions": {name: classes(confusion) for name, confusion in evaluation.confusions.items()},
-        "residuals": {name: asdict(residuals) for name, residuals in evaluation.residuals.items()},
-    }
 
 
 def _print(evaluation: "Evaluation") -> None:

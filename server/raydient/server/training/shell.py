@@ -23,7 +23,7 @@ from .member_messages import order_message, residuals_message, serve_message, wo
 from .members import Members
 from .preparation import Prepared
 from .progress import ProgressReports
-from .reports import Amended, CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Report, WentBack
+from .reports import Amended, CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, WentBack
 from .residual_coordinator import ResidualCoordinator
 from .saving import Saving
 from .storage import StartingPoint, Storage
@@ -246,6 +246,8 @@ class CoordinatorShell:
     def _report(self, report: Report) -> None:
         if isinstance(report, EpochEnded):
             self._storage.history.append(report)
+        if isinstance(report, Progress):
+            self._storage.gradient_health = report.measurements.gradient_health or self._storage.gradient_health
         if isinstance(report, Finished) and report.outcome is Outcome.SUCCEEDED and self._storage.numerics.mixed:
             report = replace(report, reason="NUMERICS_MIXED", message=self._storage.numerics.mixture)
         self._tell(report)

@@ -1,8 +1,9 @@
 """The files of a run in its job's folder: the checkpoint or weights it starts from, its checkpoints and the model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from raydient.server.parameters.snapshots import vectors
 from raydient.spec.dataset import columns_beside
 from raydient.steps.amendments import Amendment
 from raydient.steps.arrays import AnyArray
+from raydient.steps.measurements import GradientHealth
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.steps.watched import Watched
 from raydient.wire import control
@@ -78,6 +80,7 @@ class Storage:
         history: the record of the job's epochs.
         numerics: the arithmetic of the run.
         order: the record of the order of arrival.
+        gradient_health: the newest that was reported, for the model's record; None before the first.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Storage:
             disk=disk,
         )
         self.order = OrderRecord(directory, disk)
+        self.gradient_health: GradientHealth | None = None
         self.numerics = Numerics(prepared.spec.training.numerics.kind)
 
     def refusal(self) -> tuple[int, str]:
@@ -197,11 +201,14 @@ class Storage:
         )
 
     def _results(self, watched: Mapping[str, Watched]) -> dict[str, Any]:
-        """The epoch whose weights the model has, the best or the last complete one, with its metrics."""
+        """The epoch whose weights the model has, the best or the last one, with its metrics, and gradient health."""
+        results: dict[str, Any] = {}
+        if self.gradient_health is not None:
+            results["gradient_health"] = finite(asdict(self.gradient_health))
         newest = self.history.newest()
         if has_best(watched):
             newest = next(iter(self.history.read(watched[KEEP].epoch - 1, 1)), None)
-        return {} if newest is None else {"epoch": newest.epoch, "metrics": newest.metrics}
+        return results if newest is None else {**results, "epoch": newest.epoch, "metrics": newest.metrics}
 
     def read(self) -> StartingPoint:
         """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside."""
@@ -261,6 +268,15 @@ def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> 
     scores = arrays.get(EPOCH_SCORES)
     size = 0 if scores is None else scores.size
     return len(sums) == 1 + network.sums and size == SCORE.itemsize * len(network.ranks) * int(sums[0])
+
+
+def finite(value: Any) -> Any:
+    """Return plain data without numbers that JSON lacks, which become None."""
+    if isinstance(value, dict):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _damage_notices(damage: Sequence[Damage]) -> list[Notice]:

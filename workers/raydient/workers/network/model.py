@@ -54,8 +54,8 @@ class Model:
         amendments: amendments of the job with which the weights were computed; `load_model` does not read them.
         beside: columns of the training data that are no inputs; None if the job chose among them, so any may occur.
         training: how the weights were computed, in JSON form: the job's `specification`, the `version` of raydient, the
-            `numerics`, the SHA-256 of data files by their setting (`data`), and `epoch` and `metrics` of the result;
-            for people, nothing depends on it.
+            `numerics`, the SHA-256 of data files by their setting (`data`), and `epoch`, `metrics` and
+            `gradient_health` of the result; for people, nothing depends on it.
     """
 
     specification: spec.Network
