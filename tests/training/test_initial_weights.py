@@ -340,3 +340,29 @@ def test_the_name_of_a_job_means_its_model(tmp_path):
 def test_a_file_that_may_not_be_read_is_refused(tmp_path, name, places, message):
     with pytest.raises(InvalidSpec, match=message):
         find_weights(name, **dict.fromkeys(places, tmp_path))
+
+
+def regression_on(folder, text, initial="", **dataset):
+    """Return a prepared job on numbers as labels."""
+    (folder / "data.csv").write_text(text)
+    data = {
+        "dataset": {"uri": "data.csv", "split": {"test": 0.0}, **dataset},
+        "network": {"layers": [{"dense": {"name": "d", "units": 1}}], "loss": "mean_squared_error"},
+        "training": {"batch_size": 2, "initial_weights": initial},
+    }
+    return prepare(validate_job(data), folder / "data.csv", files=folder)
+
+
+def test_weights_bring_the_scale_of_the_label(tmp_path):
+    was = regression_on(tmp_path, "a,y\n1,10\n2,30\n", standardize_label=True)
+    weights = np.zeros(was.network.layout.size, np.float32)
+    save_model(tmp_path / "w.safetensors", Model(was.spec.network, was.dataset.inputs, weights, was.dataset.targets))
+    now = regression_on(tmp_path, "a,y\n1,20\n2,500\n", "w.safetensors", standardize_label=True)
+    assert now.dataset.train.y.ravel().tolist() == [0, 48]
+    other = regression_on(tmp_path, "a,z\n1,20\n2,500\n", "w.safetensors", label="z", standardize_label=True)
+    assert other.dataset.train.y.ravel().tolist() == [-1, 1], "another label has a scale of its own"
+    message = (
+        "w.safetensors was trained with a standardized label for the output d: dataset.standardize_label has to be true"
+    )
+    with pytest.raises(InvalidSpec, match=message):
+        regression_on(tmp_path, "a,y\n1,20\n2,500\n", "w.safetensors")

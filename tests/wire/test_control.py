@@ -100,6 +100,7 @@ EXAMPLES = [
         [ENDPOINT],
         1,
         2,
+        {"prices": [2.5, 1.0]},
     ),
     control.Follow(17, 3),
     control.Reports([control.Numbered(18, {"type": "Started", "step": 0, "workers": 2})], last=False),

@@ -81,10 +81,10 @@ def _labels(network: "Model", table: Mapping[str, Any], where: "Where", inputs: 
 
 
 def _encoded(network: "Model", output: "Output", table: Mapping[str, Any], where: "Where") -> "NDArray[Any]":
-    """The labels of an output, (n, *label shape), in the type that its loss takes."""
+    """The labels of an output, (n, *label shape), in the type that its loss takes; float64 if it standardizes them."""
     import numpy as np
 
-    from raydient.workers.network.losses import LabelError
+    from raydient.workers.network.losses import LabelError, measured
 
     target = network.targets[output.name]
     name = target.label or "y"
@@ -96,7 +96,8 @@ def _encoded(network: "Model", output: "Output", table: Mapping[str, Any], where
         encoded = _indices(name, values, target.classes, where)
     else:
         try:
-            encoded, _ = output.loss.encode(numbers(name, values, where), None, output.settings)
+            read = numbers(name, values, where)
+            encoded = measured(read) if output.scaling else output.loss.encode(read, None, output.settings)[0]
         except LabelError as error:
             raise InvalidSamples(f"{name}: {error}") from error
     if encoded.size != len(values) * int(np.prod(output.label_shape)):
@@ -106,7 +107,7 @@ def _encoded(network: "Model", output: "Output", table: Mapping[str, Any], where
     if are_classes and len(bad := np.argwhere(encoded >= output.shape[-1])):
         class_ = encoded[tuple(bad[0])]
         raise InvalidSamples(f"{name}, {where(int(bad[0][0]))}: {class_} is none of the {output.shape[-1]} classes")
-    return encoded.astype(output.label_dtype)
+    return encoded.astype(np.float64 if output.scaling else output.label_dtype)
 
 
 def _indices(name: str, values: "NDArray[Any]", classes: tuple[str, ...], where: "Where") -> "NDArray[Any]":

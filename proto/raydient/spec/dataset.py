@@ -77,8 +77,10 @@ class Dataset(Model):
     shape) and `y`, or the arrays named by `features` and `label`. A network of several inputs has them by name in
     `inputs` instead, one of several outputs what they are compared with in `labels`. `sample_weight` is a factor of
     each sample's loss, 0 or more. `label_columns` are the columns of a CSV file that make one label of several values,
-    one for each output or position. `impute` fills missing values in all inputs of numbers, `columns` prepares single
-    columns of a table and stands before it. With `validation` no row of the file is held out.
+    one for each output or position. `standardize_label` gives all labels, or `standardize_labels` some of `labels`,
+    mean 0 and variance 1 in the training part; predictions have the unit of the label. `impute` fills missing values in
+    all inputs of numbers, `columns` prepares single columns of a table and stands before it. With `validation` no row
+    of the file is held out.
     """
 
     uri: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -94,6 +96,8 @@ class Dataset(Model):
     columns: Annotated[dict[Column, ColumnSettings], Field(max_length=65_536)] = {}  # noqa: RUF012
     validation: Validation | None = None
     csv: CsvFormat = CsvFormat()
+    standardize_label: bool = False
+    standardize_labels: Annotated[tuple[Name, ...], Field(max_length=64, strict=False)] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -222,6 +226,23 @@ class Dataset(Model):
                 if validation.arrays.get(name, name) in used:
                     raise ValueError(f'`arrays`: "{name}" needs an array that the training part does not have')
         return validation
+
+    @field_validator("standardize_labels")
+    @classmethod
+    def _names_of_labels(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        labels = info.data.get("labels")
+        if names and info.data.get("standardize_label"):
+            raise ValueError("`standardize_label` stands for all labels: leave one of the two out")
+        if names and not labels and labels is not None:
+            raise ValueError("names some of `labels`: of the only label write `standardize_label: true`")
+        for name in names:
+            if labels and name not in labels:
+                raise ValueError(f'"{name}" is none of `labels`; these are {", ".join(labels)}')
+        return distinct(names)
+
+    def standardizes(self, label: str) -> bool:
+        """Return True if the label of this name is standardized."""
+        return self.standardize_label or label in self.standardize_labels
 
     @property
     def uris(self) -> Mapping[str, str]:

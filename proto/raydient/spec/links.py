@@ -1,9 +1,13 @@
-"""Rules between the data and the network of a job: an output predicts every label, and every output has a loss."""
+"""Rules between the data and the network of a job.
+
+An output predicts every label, every output has a loss, and only labels that are measured are standardized.
+"""
 
 from collections.abc import Iterator
 
 from .errors import FieldError
 from .job import JobSpec
+from .losses import STANDARDIZED
 
 
 def broken_links(job: JobSpec) -> Iterator[FieldError]:
@@ -17,6 +21,7 @@ def broken_links(job: JobSpec) -> Iterator[FieldError]:
         yield FieldError("dataset.labels", "needs `network.outputs`, which say what is compared with each label")
     else:
         yield from _labels(job)
+        yield from _standardized(job)
 
 
 def _labels(job: JobSpec) -> Iterator[FieldError]:
@@ -30,3 +35,16 @@ def _labels(job: JobSpec) -> Iterator[FieldError]:
         if name not in predicted:
             message = "no output predicts it: name it in `network.outputs`, or leave it out"
             yield FieldError(f"dataset.labels.{name}", message)
+
+
+def _standardized(job: JobSpec) -> Iterator[FieldError]:
+    dataset = job.dataset
+    setting = "standardize_label" if dataset.standardize_label else "standardize_labels"
+    for output in job.network.named_outputs:
+        kind = output.loss.kind
+        if dataset.standardizes(output.label) and kind not in STANDARDIZED:
+            of = f'of the label "{output.label}" ' if dataset.labels else ""
+            several = setting == "standardize_label" and len(dataset.labels) > 1
+            mend = "name the other labels in `standardize_labels` instead" if several else "leave it out"
+            message = f"the loss {of}is {kind}, and only labels of {', '.join(STANDARDIZED)} have a scale: {mend}"
+            yield FieldError(f"dataset.{setting}", message)

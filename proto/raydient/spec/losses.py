@@ -146,6 +146,10 @@ class CategoricalFocalCrossEntropy(Model):
     _class_indices = field_validator("ignore_class")(_without_other_labels)
 
 
+STANDARDIZED = ("sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "quantile")
+"""Losses whose labels may be standardized: neither classes nor counts nor directions."""
+
+
 class Loss(OneOf):
     """The loss that training minimizes.
 

@@ -45,7 +45,7 @@ class TrainingJobSpec(_message.Message):
     def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ..., exchange: _Optional[_Union[_exchange_pb2.Exchange, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
-    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns", "impute", "columns", "validation", "csv")
+    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns", "impute", "columns", "validation", "csv", "standardize_label", "standardize_labels")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +80,8 @@ class DatasetSpec(_message.Message):
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_FIELD_NUMBER: _ClassVar[int]
     CSV_FIELD_NUMBER: _ClassVar[int]
+    STANDARDIZE_LABEL_FIELD_NUMBER: _ClassVar[int]
+    STANDARDIZE_LABELS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     label: str
     features: _containers.RepeatedScalarFieldContainer[str]
@@ -93,7 +95,9 @@ class DatasetSpec(_message.Message):
     columns: _containers.MessageMap[str, _columns_pb2.ColumnSettings]
     validation: Validation
     csv: CsvFormat
-    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ..., impute: _Optional[_Union[_columns_pb2.Impute, _Mapping]] = ..., columns: _Optional[_Mapping[str, _columns_pb2.ColumnSettings]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., csv: _Optional[_Union[CsvFormat, _Mapping]] = ...) -> None: ...
+    standardize_label: bool
+    standardize_labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ..., impute: _Optional[_Union[_columns_pb2.Impute, _Mapping]] = ..., columns: _Optional[_Mapping[str, _columns_pb2.ColumnSettings]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., csv: _Optional[_Union[CsvFormat, _Mapping]] = ..., standardize_label: bool = ..., standardize_labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CsvFormat(_message.Message):
     __slots__ = ("delimiter", "decimal", "encoding")

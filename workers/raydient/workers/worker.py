@@ -37,7 +37,7 @@ from .data import MemorySource, PartName, Samples, Source, epoch_order
 from .dialling import dial
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
-from .network import Network, Program, build, table_uses
+from .network import Network, Program, Scaling, build, table_uses
 from .network.layers import Views
 from .probe import probe
 from .residuals import Residuals
@@ -112,7 +112,10 @@ def _compute(
 ) -> None:
     """Compute until there is no more work. ConnectionError, TimeoutError if a connection to a server ends."""
     spec = JobSpec.model_validate(work.specification)
-    network = build(spec.network, {name: tuple(shape) for name, shape in work.input_shapes.items()})
+    shapes = {name: tuple(shape) for name, shape in work.input_shapes.items()}
+    # nothing is predicted, and the metrics of errors need no means
+    scalings = {name: Scaling(np.zeros(len(unit)), np.array(unit)) for name, unit in work.label_units.items()}
+    network = build(spec.network, shapes, scalings=scalings)
     channel = attach(dial(wire, work.data_planes, launch, node), launch.member, work.generation)
     try:
         Worker(

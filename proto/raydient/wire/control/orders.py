@@ -129,6 +129,7 @@ class Work:
         data_planes: endpoints of the parameter servers, in the order of their shards.
         place: index of the worker, from 0; no other living worker of the run has it.
         workers: number of workers that the run should have.
+        label_units: for each output with a standardized label the unit of its values, (k,), in which metrics are.
     """
 
     generation: int
@@ -138,6 +139,7 @@ class Work:
     data_planes: Sequence[Endpoint]
     place: int
     workers: int
+    label_units: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 MemberOrder = Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Leave | Dismiss | Work

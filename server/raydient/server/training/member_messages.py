@@ -85,6 +85,9 @@ def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Wo
         data_planes=data_planes,
         place=action.place,
         workers=action.workers,
+        label_units={
+            name: target.scaling.scale.tolist() for name, target in prepared.dataset.targets.items() if target.scaling
+        },
     )
 
 

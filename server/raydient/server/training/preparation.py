@@ -197,8 +197,8 @@ def _read(
     """Return the data, None if it has errors, and the facts about it. Its errors are added to `errors`."""
     outputs, (dataset, validation) = spec.network.named_outputs, files
     try:
-        scalings = start.signature.inputs if start and start.signature else {}
-        data = load(spec.dataset, dataset, outputs, spec.training.seed, scalings, validation=validation)
+        first = start.signature if start else None
+        data = load(spec.dataset, dataset, outputs, spec.training.seed, first, validation=validation)
     except InvalidData as invalid:
         errors += invalid.errors
         return None, invalid.profile

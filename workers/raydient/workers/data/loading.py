@@ -1,9 +1,8 @@
 """Loads a data file as arrays ready for training."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,12 @@ from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
 from raydient.spec.values import MISSING, is_number, number_hint, quoted
-from raydient.workers.network import Kind, Preprocessing, SampleError, Target, category_texts
-from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
+from raydient.workers.network import Kind, Preprocessing, SampleError, Signature, Target, category_texts
+from raydient.workers.network.losses import Encoded, LabelError, Labels, takes_categories
 
 from .dataset import Dataset
 from .formats import find_format, read
+from .labels import encode, fit_labels, scale_labels
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
@@ -32,7 +32,7 @@ def load(
     path: Path,
     outputs: Sequence[Output],
     seed: int,
-    start: Mapping[str, Preprocessing] = MappingProxyType({}),
+    start: Signature | None = None,
     *,
     validation: Path | None = None,
 ) -> Dataset:
@@ -43,8 +43,8 @@ def load(
         path: of the file.
         outputs: the network's outputs, whose losses decide how labels are encoded.
         seed: of the split into training and held-out part.
-        start: preprocessing of the initial weights, by input. Inputs with the same columns keep its figures; those of
-            all others are computed from the training part.
+        start: inputs and outputs of the model with the initial weights, if that file records them. Inputs with the same
+            columns, and outputs with the same label, keep its figures; all others are computed from the training part.
         validation: the local file of `spec.validation.uri`, if that names one.
 
     Raises:
@@ -66,10 +66,16 @@ def load(
         errors.append(
             FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves no row to train on")
         )
+    first = start or Signature({}, {})
     weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
     parts = [_Part(raw, train, encoded, weights), _Part(raw, test, encoded, weights)]
     if spec.validation:
         parts[1] = _own_part(spec, (path, validation or path), parts[0], outputs, errors)
+    scalings, problems = fit_labels(spec, outputs, encoded, train, first.targets)
+    errors += problems
+    parts = [replace(part, encoded=scale_labels(part.encoded, scalings)) for part in parts]
+    for part in parts:
+        errors += _labels_too_far(spec, outputs, part)
     for what, part in zip(("training", "held-out"), parts, strict=True):
         if part.weights is not None and len(part.rows) and not part.weights[part.rows].any():
             message = f"all {len(part.rows)} samples of the {what} part have weight 0"
@@ -78,11 +84,10 @@ def load(
     if raw.inputs is not None and len(train):
         for name, raw_input in raw.inputs.items():
             with collecting(errors):
-                inputs[name] = _preprocessing(spec, name, raw_input, train, start.get(name))
+                inputs[name] = _preprocessing(spec, name, raw_input, train, first.inputs.get(name))
                 xs[name] = [_float32(inputs[name], part, spec, name) for part in parts]
     if errors:
-        known = [output for output in outputs if output.layer in encoded]
-        labels = {label_key(one): LabelFacts.of([encoded[one.layer][0]], encoded[one.layer][1]) for one in known}
+        labels = _label_facts(outputs, parts[0].encoded)
         held_out = len(parts[1].rows)
         raise InvalidData(errors, Profile(_prepared_shapes(spec, raw.shapes), len(train), held_out, labels=labels))
 
@@ -93,7 +98,10 @@ def load(
         return Samples({name: several[number] for name, several in xs.items()}, ys, factors)
 
     names = spec.named_labels
-    targets = {output.layer: Target(names[output.label], encoded[output.layer][1]) for output in outputs}
+    targets = {
+        output.layer: Target(names[output.label], encoded[output.layer][1], scalings.get(output.layer))
+        for output in outputs
+    }
     return Dataset(samples(0), samples(1), inputs, targets, None if spec.validation else test)
 
 
@@ -139,12 +147,27 @@ def _own_part(
     for output in outputs:
         if output.layer in train.encoded and output.label in own.labels:
             with collecting(errors):
-                column = spec.named_labels[output.label]
-                encoded[output.layer] = encode_as(train.encoded[output.layer], own, output, column, place)
+                encoded[output.layer] = encode_as(spec, train.encoded[output.layer], own, output)
     problems: list[FieldError] = []
     weights = _weights(own.labels.get(SAMPLE_WEIGHT), problems)
     errors += [FieldError(place, f"{quoted(spec.sample_weight or '')}: {problem.message}") for problem in problems]
     return _Part(own, np.arange(own.rows), encoded, weights, place)
+
+
+def _label_facts(outputs: Sequence[Output], encoded: Mapping[str, Encoded]) -> dict[str, LabelFacts]:
+    """Return what is known about labels of invalid data."""
+    known = [(label_key(output), *encoded[output.layer]) for output in outputs if output.layer in encoded]
+    return {key: LabelFacts.of([labels], classes) for key, labels, classes in known}
+
+
+def _labels_too_far(spec: DatasetSpec, outputs: Sequence[Output], part: _Part) -> Iterator[FieldError]:
+    """Yield an error for each standardized label of a part that is beyond the range of float32."""
+    for output in outputs:
+        labels, _ = part.encoded.get(output.layer, (np.zeros(part.raw.rows), ()))
+        if spec.standardizes(output.label) and not (finite := np.isfinite(labels[part.rows])).all():
+            row, column = part.rows[np.argwhere(~finite)[0][0]], spec.named_labels[output.label]
+            text = f"{quoted(column)}: row {row + 1} is too far from the training part's values for float32"
+            yield FieldError(part.place or label_path(spec, output.label), text)
 
 
 def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
@@ -170,9 +193,7 @@ def _encoded(
     for output in outputs:
         if output.label in raw.labels:
             try:
-                loss = loss_class(output.loss)
-                labels, texts = raw.labels[output.label], raw.texts.get(output.label)
-                encoded[output.layer] = loss.encode(labels, texts, output.loss.value)
+                encoded[output.layer] = encode(spec, output, raw.labels[output.label], raw.texts.get(output.label))
             except LabelError as problem:
                 column = quoted(spec.named_labels[output.label])
                 errors.append(FieldError(label_path(spec, output.label), f"{column}: {problem}"))

@@ -15,6 +15,7 @@ from raydient.workers.network import category_places
 from raydient.workers.network.losses import Encoded, LabelError, loss_class, shown_classes
 
 from .formats import find_format, read
+from .labels import encode
 from .raw import RawData, RawInput
 
 MEND = "leave out what the training data lack, or name the columns to use in `dataset.features`"
@@ -80,15 +81,14 @@ def renamed(spec: DatasetSpec, names: Mapping[str, str]) -> DatasetSpec:
     return spec.model_copy(update=update)
 
 
-def encode_as(encoded: Encoded, own: RawData, output: Output, column: str, where: str) -> Encoded:
+def encode_as(spec: DatasetSpec, encoded: Encoded, own: RawData, output: Output) -> Encoded:
     """Encode the labels of the held-out part for an output as those of the training part are.
 
     Args:
-        encoded: the labels of the training part, and their classes.
+        spec: of the training data, with `validation`.
+        encoded: the labels of the training part, not yet scaled, and their classes.
         own: the held-out data, with labels that have classes as texts.
         output: whose label it is.
-        column: name of the column or array, for messages.
-        where: path of the setting that names the data.
 
     Raises:
         InvalidSpec: a label does not fit the loss, or its class does not occur in the training data.
@@ -99,14 +99,15 @@ def encode_as(encoded: Encoded, own: RawData, output: Output, column: str, where
             places = _places(own.texts[output.label], classes, own.rows)
             values = places.astype(known.dtype).reshape(own.rows, *known.shape[1:])
         else:
-            values, _ = loss.encode(own.labels[output.label], None, output.loss.value)
+            values, _ = encode(spec, output, own.labels[output.label])
             if len(unseen := np.setdiff1d(loss.occurring(values), loss.occurring(known))):
                 row = next(row for row in range(own.rows) if unseen[0] in loss.occurring(values[row : row + 1]))
                 raise LabelError(f"class {unseen[0]} in row {row + 1} does not occur in the training data")
         if values.shape[1:] != known.shape[1:]:
             raise LabelError(f"a label has shape {values.shape[1:]}, one of the training data {known.shape[1:]}")
     except LabelError as problem:
-        raise InvalidSpec([FieldError(where, f"{quoted(column)}: {problem}")]) from problem
+        column = spec.named_labels[output.label]
+        raise InvalidSpec([FieldError(validation_path(spec), f"{quoted(column)}: {problem}")]) from problem
     return values, classes
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
+from types import MappingProxyType
 
 from raydient.spec import functions
 from raydient.spec import network as spec
@@ -17,13 +18,20 @@ from .graph import Network, Node, Output
 from .layers import LAYERS, Layer, Shape, shape_text
 from .losses import loss_class
 from .metrics import metric_problem, metric_shape_problem, output_metrics
+from .standardization import Scaling
 from .topology import ResolvedLayer, path, resolve
 
 MAXIMUM_PARAMETERS = 2**31 - 1
 """8 GiB of weights. A larger number is more likely a typing error than a network to train."""
 
 
-def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, training: bool = False) -> Network:
+def build(
+    network: spec.Network,
+    input_shapes: Shape | Mapping[str, Shape],
+    *,
+    training: bool = False,
+    scalings: Mapping[str, Scaling] = MappingProxyType({}),
+) -> Network:
     """Build the network that a specification describes.
 
     Args:
@@ -31,6 +39,7 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
         input_shapes: shape of one sample of each input, without the row axis, by name; a shape alone for the single
             input `input`.
         training: also refuse activations whose derivative is 0 everywhere.
+        scalings: standardizations of labels, by output.
 
     Raises:
         InvalidSpec: lists all errors, such as an invalid graph, shapes that do not fit, or no parameters to train.
@@ -43,7 +52,7 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
     known = [*_metric_problems(network), *(_derivative_problems(network) if training else ())]
     if errors:
         raise InvalidSpec([*errors, *known])
-    builder = _Builder(network, input_shapes, known)
+    builder = _Builder(network, input_shapes, known, scalings)
     for layer in layers:
         builder.add(layer)
     return builder.finish()
@@ -88,8 +97,14 @@ def _derivative_problems(network: spec.Network) -> Iterator[FieldError]:
 class _Builder:
     """Builds a network layer by layer. It collects errors: after a shape that does not fit, it goes on with another."""
 
-    def __init__(self, network: spec.Network, input_shapes: Mapping[str, Shape], errors: Iterable[FieldError]) -> None:
-        self._network, self._input_shapes = network, input_shapes
+    def __init__(
+        self,
+        network: spec.Network,
+        input_shapes: Mapping[str, Shape],
+        errors: Iterable[FieldError],
+        scalings: Mapping[str, Scaling],
+    ) -> None:
+        self._network, self._input_shapes, self._scalings = network, input_shapes, scalings
         self._inputs = tuple(input_shapes)
         self._nodes: list[Node] = []
         self._places: dict[int, int] = {}  # by index in the list: place among the nodes
@@ -161,7 +176,8 @@ class _Builder:
         for name, count in Counter(metric.name for metric in metrics).items():
             if count > 1:
                 self._errors.append(FieldError(f"{where}.metrics", f"{name} is there twice"))
-        return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix)
+        scaling = self._scalings.get(choice.layer)
+        return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix, scaling)
 
     def _outputs(self) -> tuple[Output, ...]:
         network = self._network

@@ -24,8 +24,10 @@ def evaluate(
     Args:
         model: the network.
         ready: the result of `Model.prepare`, n > 0 rows.
-        labels: labels of each output, (n, *label shape), encoded for its loss; by name.
+        labels: labels of each output, (n, *label shape), encoded for its loss, but not standardized; by name.
     """
+    scalings = {output.name: output.scaling for output in model.network.outputs}
+    labels = {name: scaling.apply(y) if (scaling := scalings[name]) else y for name, y in labels.items()}
     network, weights = model.network, model.network.bind(model.weights)
     rows = len(next(iter(ready.values())))
     totals = np.zeros(network.sums)

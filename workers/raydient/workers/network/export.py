@@ -45,6 +45,7 @@ def write_npz(model: Model, file: BinaryIO) -> None:
     `scaling_scale` where samples are standardized, `imputation_places`, `imputation_values` and `imputation_indicators`
     where missing values are filled, and likewise those of `Dates`, `Bounding` and `Logarithm`; these steps come before
     scaling.
+    A standardized label has `label_mean` and `label_scale`: predictions are outputs times scale plus mean.
     Where inputs or outputs have names, a slash and the name follow: `input_shape/image`, `scaling_mean/table`,
     `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the categories.
     """
@@ -57,8 +58,10 @@ def write_npz(model: Model, file: BinaryIO) -> None:
     for name, preprocessing in model.inputs.items():
         arrays |= _named(_input(preprocessing), "" if model.is_plain else name)
     for name, target in model.targets.items():
-        texts = {"label": target.label, "classes": np.array(target.classes, np.str_)}
-        arrays |= _named(texts, "" if model.is_plain else name)
+        about: dict[str, Any] = {"label": target.label, "classes": np.array(target.classes, np.str_)}
+        if target.scaling:
+            about |= {"label_mean": target.scaling.mean, "label_scale": target.scaling.scale}
+        arrays |= _named(about, "" if model.is_plain else name)
     np.savez(file, **arrays)
 
 

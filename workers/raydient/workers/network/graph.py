@@ -20,6 +20,7 @@ from .initializers import INITIALIZERS
 from .layers import Layer, Shape, Views
 from .losses import Loss
 from .metrics import OutputMetric, values_of
+from .standardization import Scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Output:
         weight: factor of the loss in the sum that training minimizes.
         metrics: metrics besides those of the loss.
         prefix: prefix of the names of its values: empty for a single unnamed output, else the output's name and `_`.
+        scaling: standardization of the label, which predictions and metrics, but not the loss, undo; None without one.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Output:
     weight: float
     metrics: tuple[OutputMetric, ...]
     prefix: str
+    scaling: Scaling | None = None
 
     @property
     def label_shape(self) -> Shape:

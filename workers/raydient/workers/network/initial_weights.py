@@ -77,6 +77,15 @@ def preprocessing_problems(
                 f"has for the output {name} the classes {_few(classes) or '0, 1, ...'}, the data of this job "
                 f"{_few(target.classes) or '0, 1, ...'}: the same texts are needed"
             )
+        if name in start.targets:
+            yield from _label_problems(name, start.targets[name], target)
+
+
+def _label_problems(name: str, start: Target, job: Target) -> Iterator[str]:
+    if bool(start.scaling) != bool(job.scaling):
+        which, needed = ("with", "true") if start.scaling else ("without", "false")
+        setting = f"dataset.standardize_label has to be {needed}, or dataset.standardize_labels to say so"
+        yield f"was trained {which} a standardized label for the output {name}: {setting}"
 
 
 def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iterator[str]:

@@ -25,9 +25,19 @@ from .ends import by_name, only
 from .graph import Network
 from .indices import check_samples
 from .layers import Shape
-from .preprocessing import Preprocessing, SampleError, Target
+from .preprocessing import Preprocessing, SampleError, Target, label_scalings
 from .program import Program
-from .signature import CHECKSUM, FORMAT, FORMATS, MetadataError, Signature, checksum, read_signature, read_training
+from .signature import (
+    CHECKSUM,
+    FORMAT,
+    FORMATS,
+    MetadataError,
+    Signature,
+    check_scaling,
+    checksum,
+    read_signature,
+    read_training,
+)
 
 BLOCK_ROWS = 256
 """Rows that are predicted at a time. A constant, because another shape of a matrix product gives other bits."""
@@ -103,7 +113,7 @@ class Model:
     @cached_property
     def network(self) -> Network:
         """The network, built."""
-        return build(self.specification, self.input_shapes)
+        return build(self.specification, self.input_shapes, scalings=label_scalings(self.targets))
 
     @cached_property
     def digest(self) -> str:
@@ -243,6 +253,8 @@ def _from_file(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str
     network = build(specification, {name: input_.prepared_shape for name, input_ in signature.inputs.items()})
     if {output.name for output in network.outputs} != signature.targets.keys():
         raise MetadataError(f"targets: the outputs are {', '.join(output.name for output in network.outputs)}")
+    for output in network.outputs:
+        check_scaling(output, signature.targets[output.name])
     layout = network.layout
     wanted = {p.name: p.shape for p in layout.parameters}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}

@@ -31,6 +31,8 @@ class Objective:
             output.loss(output.settings, *arrays)
             for output, *arrays in zip(network.outputs, values, plan.gradients, plan.scratches, strict=True)
         ]
+        for output, loss in zip(network.outputs, self._losses, strict=True):
+            loss.unit = output.scaling.scale if output.scaling else None
         self.labels: dict[str, AnyArray] = {
             output.name: loss.labels for output, loss in zip(network.outputs, self._losses, strict=True)
         }
@@ -84,9 +86,14 @@ class Objective:
     def predict(self) -> dict[str, Floats]:
         """The outputs with the activation that each loss assumes, by name; buffers of the program.
 
+        Those of a standardized label have its unit.
+
         The outputs of the layers do not change, because another layer may read one or share its memory.
         """
-        for value, prediction, loss in zip(self._values, self._predictions, self._losses, strict=True):
+        ends = zip(self._outputs, self._values, self._predictions, self._losses, strict=True)
+        for output, value, prediction, loss in ends:
             np.copyto(prediction, value)
             loss.inplace_predict(loss.gradient)
+            if output.scaling:
+                prediction[...] = output.scaling.undo(prediction)
         return {output.name: value for output, value in zip(self._outputs, self._predictions, strict=True)}

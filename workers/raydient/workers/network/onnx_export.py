@@ -38,7 +38,8 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
     training data has integers, else strings; float32 for all others, which the network reads unchanged. The runtime
     fails for a category that is not in the training data.
 
-    The graph begins with the preparation of the samples and ends with the activation that the loss assumes, if any.
+    The graph begins with the preparation of the samples. It ends with the activation that the loss assumes, if any, and
+    for a standardized label with the way back to its unit.
     Columns, classes and labels are metadata of the file. Parameters are initializers under their own names.
 
     Raises:
@@ -76,7 +77,8 @@ def _graph(model: Model) -> OnnxGraph:
         with graph.layer(node.layer.name, node.parameters_of, views):
             values[place] = node.layer.to_onnx(graph, [values[source] for source in node.sources])
     for name, output in zip(_output_names(network), network.outputs, strict=True):
-        graph.output(output.loss.to_onnx(graph, values[output.place]), name)
+        prediction = output.loss.to_onnx(graph, values[output.place])
+        graph.output(output.scaling.undo_to_onnx(graph, prediction) if output.scaling else prediction, name)
     return graph
 
 

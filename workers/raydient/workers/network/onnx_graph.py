@@ -12,8 +12,8 @@ from raydient.steps.arrays import AnyArray, Floats
 
 Attribute = int | float | str | Sequence[int] | Sequence[float] | Sequence[str]
 
-DOUBLE = 11
-"""The element type float64 of `TensorProto`."""
+FLOAT, DOUBLE = 1, 11
+"""The element types float32 and float64 of `TensorProto`."""
 
 OPERATOR_SETS = {"": 20, "ai.onnx.ml": 4}
 """Versions of the definitions of operators, by domain: https://onnx.ai/onnx/operators."""

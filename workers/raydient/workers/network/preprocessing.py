@@ -225,10 +225,22 @@ def _rounded(raw: AnyArray) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The meaning of an output: the column or array that it predicts, and the text of each class index, if any."""
+    """The meaning of an output.
+
+    Attributes:
+        label: the column or array that it predicts.
+        classes: text of each class index, if any.
+        scaling: standardization of the label, of one label's shape; None if the network learns the label as it is.
+    """
 
     label: str = ""
     classes: tuple[str, ...] = ()
+    scaling: Scaling | None = None
+
+
+def label_scalings(targets: Mapping[str, Target]) -> dict[str, Scaling]:
+    """Return the standardizations of labels, by output."""
+    return {name: target.scaling for name, target in targets.items() if target.scaling}
 
 
 def categories(raw: AnyArray, vocabulary: tuple[str, ...], *, has_buckets: bool = False) -> NDArray[np.float32]:

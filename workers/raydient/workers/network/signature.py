@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -13,6 +13,7 @@ from raydient.spec.layers import INPUT
 from raydient.spec.network import Network
 from raydient.steps.arrays import AnyArray
 
+from .graph import Output
 from .layers import Shape
 from .preprocessing import TRANSFORMS, Kind, Preprocessing, Target
 from .standardization import Scaling
@@ -55,7 +56,7 @@ class Signature:
         """The metadata from which `read_signature` restores this."""
         return {
             "inputs": json.dumps({name: _input_data(input_) for name, input_ in self.inputs.items()}),
-            "targets": json.dumps({name: [target.label, target.classes] for name, target in self.targets.items()}),
+            "targets": json.dumps({name: _target_data(target) for name, target in self.targets.items()}),
             **({} if self.beside == () else {"beside": json.dumps(self.beside)}),
         }
 
@@ -77,7 +78,7 @@ def read_signature(metadata: Mapping[str, str]) -> Signature:
         return _of_first_version(metadata)
     read = _parsed("inputs", metadata, _Inputs)
     inputs = {name: _input(f"inputs.{name}", data) for name, data in read.items()}
-    targets = {name: Target(*target) for name, target in _parsed("targets", metadata, _Targets).items()}
+    targets = {name: _target(name, *target) for name, target in _parsed("targets", metadata, _Targets).items()}
     beside = _parsed("beside", metadata, _Beside) if "beside" in metadata else ()
     if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(metadata):
         raise MetadataError(f"they have the checksum {checksum(metadata)}, not {metadata[CHECKSUM][:64]}")
@@ -100,7 +101,10 @@ class _Input(BaseModel):
 
 
 _Inputs = TypeAdapter(dict[str, _Input])
-_Targets = TypeAdapter(dict[str, tuple[str, tuple[str, ...]]])
+_Targets = TypeAdapter(
+    dict[str, tuple[str, tuple[str, ...]] | tuple[str, tuple[str, ...], dict[Literal["mean", "scale"], list[float]]]]
+)
+"""By output its label, its classes and, if the label is standardized, the figures of that."""
 _Beside = TypeAdapter(tuple[str, ...] | None)
 _Training = TypeAdapter(dict[str, Any])
 
@@ -153,6 +157,38 @@ def _input(path: str, data: _Input) -> Preprocessing:
     return Preprocessing(data.shape, data.columns, data.is_table, transforms, data.vocabulary, kind, data.has_buckets)
 
 
+def _target_data(target: Target) -> list[Any]:
+    scaling = target.scaling
+    figures = [{"mean": scaling.mean.tolist(), "scale": scaling.scale.tolist()}] if scaling else []
+    return [target.label, target.classes, *figures]
+
+
+def _target(output: str, label: str, classes: tuple[str, ...], figures: Mapping[str, Any] | None = None) -> Target:
+    if figures is None:
+        return Target(label, classes)
+    where = f"targets.{output}"
+    arrays = {name: _array(f"{where}.{name}", figures.get(name), np.float64) for name in ("mean", "scale")}
+    scaling = Scaling(**arrays)
+    _checked(where, scaling, scaling.mean.shape)
+    return Target(label, classes, scaling)
+
+
+def check_scaling(output: Output, target: Target) -> None:
+    """Check that a standardization fits the label of an output. Raises MetadataError."""
+    if target.scaling:
+        where = f"targets.{output.name}"
+        if target.classes or output.loss.class_count(output.shape):
+            raise MetadataError(f"{where}: classes have no scale")
+        _checked(where, target.scaling, output.label_shape)
+
+
+def _checked(path: str, step: Transform, shape: Shape) -> None:
+    try:
+        step.check(shape)
+    except FigureError as error:
+        raise MetadataError(f"{path}.{error.name}: {error}") from None
+
+
 def _transforms(path: str, steps: Iterable[dict[str, Any]], shape: Shape) -> tuple[Transform, ...]:
     """Return the steps for samples of a shape."""
     made: list[Transform] = []
@@ -166,10 +202,7 @@ def _transforms(path: str, steps: Iterable[dict[str, Any]], shape: Shape) -> tup
         # earlier versions did not store the settings, which have defaults
         names = [name for name in kind.types if name in step or name in kind.needed()]
         transform = kind(**{name: _array(f"{where}.{name}", step.get(name), kind.types[name]) for name in names})
-        try:
-            transform.check(shape)
-        except FigureError as error:
-            raise MetadataError(f"{where}.{error.name}: {error}") from None
+        _checked(where, transform, shape)
         shape = transform.shape(shape)
         made.append(transform)
     return tuple(made)

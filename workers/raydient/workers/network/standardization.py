@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.columns import Scale
+from raydient.steps.arrays import Floats
 
 from .layers import Shape
-from .onnx_graph import OnnxGraph
+from .onnx_graph import DOUBLE, FLOAT, OnnxGraph
 from .transform import FigureError, FitError, Floats64, Settings, Texts, Transform, check_shape, check_texts
 
 BLOCK_ROWS = 1024
@@ -99,6 +100,18 @@ class Scaling(Transform):
         """See `Transform`."""
         scaled: Floats64 = (x - self.mean) / self.scale
         return scaled
+
+    def undo(self, x: Floats) -> Floats64:
+        """Return the samples (n, *shape) for which `apply` returns `x`, in a new array."""
+        restored: Floats64 = x * self.scale + self.mean
+        return restored
+
+    def undo_to_onnx(self, graph: OnnxGraph, x: str) -> str:
+        """Add the operators of `undo`; `x` and the result are float32, what lies between float64."""
+        exact = graph.node("Cast", [x], to=DOUBLE)
+        scaled = graph.node("Mul", [exact, graph.constant(self.scale, exact=True)])
+        restored = graph.node("Add", [scaled, graph.constant(self.mean, exact=True)])
+        return graph.node("Cast", [restored], to=FLOAT)
 
     def to_onnx(self, graph: OnnxGraph, x: str, shape: Shape) -> str:
         """See `Transform`. float32 would lose digits if the mean is large."""

@@ -3,7 +3,7 @@
 from raydient.spec import losses as spec
 
 from .focal import BinaryFocalCrossEntropy, CategoricalFocalCrossEntropy
-from .labels import Encoded, LabelError, Labels, are_texts, distinct, names_hint, shown_classes
+from .labels import Encoded, LabelError, Labels, are_texts, distinct, measured, names_hint, shown_classes
 from .loss import Loss
 from .numbers import CosineSimilarity, Huber, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile, SumSquaredError
 from .places import SKIPPED, Places
@@ -58,6 +58,7 @@ __all__ = [
     "distinct",
     "label_form",
     "loss_class",
+    "measured",
     "names_hint",
     "shown_classes",
     "takes_categories",

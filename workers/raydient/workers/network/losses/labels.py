@@ -154,13 +154,18 @@ def zeros_and_ones(labels: Labels) -> Encoded:
 
 def targets(labels: Labels) -> Encoded:
     """Encode as float32 (n, k)."""
+    return measured(labels).astype(np.float32), ()
+
+
+def measured(labels: Labels) -> AnyArray:
+    """Return the labels of a loss on numbers, (n, k), in their own type, in the range of float32."""
     values = _numbers(labels, "a loss on numbers")
     if values.ndim > 2:
         raise LabelError(f"has shape {values.shape}, but a loss on numbers needs one vector a row: flatten the labels")
     values = values.reshape(len(values), -1)
     largest = np.abs(values).max(axis=1)
     _refuse(largest, largest > np.finfo(np.float32).max, "is too large for float32")
-    return values.astype(np.float32), ()
+    return values
 
 
 def _numbers(labels: Labels, loss: str) -> AnyArray:

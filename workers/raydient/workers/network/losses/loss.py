@@ -29,6 +29,7 @@ class Loss(ABC):
         metric_names: names of the values that `forward` sums over the rows, the loss first.
         labels: (rows, *label shape), filled by the caller; `place_labels` is a view, (rows · places, ...).
         weights: (rows · places,), factor of each place's loss: the weight of its class, or 1. Metrics are not weighted.
+        unit: float64 (k,), the unit of the labels' values in which metrics measure errors; None: 1. The loss has none.
         sample_weights: (rows,), further factors of the rows, filled by the caller, or None.
         losses: (rows · places,), the loss of each place times its factors and its share in the mean of the row.
         sums: float64, one value for each of `metric_names`.
@@ -52,6 +53,7 @@ class Loss(ABC):
         self.weights = self._weights = np.ones(places, outputs.dtype)
         if not self.places.are_whole_rows:
             self._weights = np.ones_like(self.weights)
+        self.unit: NDArray[np.float64] | None = None
         self.sample_weights: Floats | None = None
         self.sums = np.zeros(len(self.metric_names))
         self.losses = np.zeros(places, outputs.dtype)

@@ -28,7 +28,10 @@ class _Difference(Loss):
         self.add_up(error, scratch)
         np.multiply(self.losses, self.share, out=self.losses)
         np.absolute(error, out=scratch)
-        self.sums[1] = np.add.reduce(scratch, axis=None, dtype=np.float64) / error.shape[1]
+        if self.unit is None:
+            self.sums[1] = np.add.reduce(scratch, axis=None, dtype=np.float64) / error.shape[1]
+        else:
+            self.sums[1] = np.vecdot(np.add.reduce(scratch, axis=0, dtype=np.float64), self.unit) / error.shape[1]
 
     def differentiate(self, factors: Floats) -> None:
         np.multiply(factors, self.share, out=factors)

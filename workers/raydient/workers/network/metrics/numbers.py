@@ -16,7 +16,7 @@ class _Errors(Metric):
 
     def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
         super().__init__(settings, kind, loss)
-        self._error = np.zeros(self.outputs.shape)
+        self._error, self._unit = np.zeros(self.outputs.shape), loss.unit
 
     def _square(self) -> Sums:
         """The squared errors."""
@@ -41,6 +41,8 @@ class RootMeanSquaredError(_Errors):
 
     def count(self, sums: Sums) -> None:
         squares = self._square()
+        if self._unit is not None:
+            np.multiply(squares, np.square(self._unit), out=squares)
         sums[0] = np.add.reduce(squares, axis=None) / squares.shape[1]
 
     @classmethod
