@@ -13,6 +13,7 @@ import grpc
 import pytest
 from pydantic import TypeAdapter
 
+from raydient.v1.training_job_pb2 import EpochEnded, Metric
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 COMMANDS = [
@@ -197,6 +198,39 @@ def test_list_shows_losses_of_the_last_epoch_and_not_of_a_step(run, service) -> 
 
 
 EVIL = "red \x1b[31m \x1b]0;title\x07\njobs/forged"
+
+
+def test_jobs_are_sorted_by_a_metric(run, client, service) -> None:
+    def add(name: str, **values: float) -> None:
+        metrics = [Metric(name=metric, split="test", epoch=1, value=value) for metric, value in values.items()]
+        service.add_job(name, last_epoch=EpochEnded(epoch=1, metrics=metrics))
+
+    add("jobs/1", accuracy=0.5, loss=2.0)
+    add("jobs/2")
+    add("jobs/3", accuracy=0.75, loss=1.0, macro_f1=0.5)
+    add("jobs/4", accuracy=0.25, loss=3.0)
+
+    def names(*arguments: str) -> list[str]:
+        return [line.split()[0] for line in run("list", "--metric", *arguments).stdout.splitlines()[1:]]
+
+    assert names("test_accuracy") == ["jobs/1", "jobs/2", "jobs/3", "jobs/4"]
+    assert names("test_accuracy", "--sort") == ["jobs/3", "jobs/1", "jobs/4", "jobs/2"]
+    assert names("test_loss", "--sort", "--limit", "2") == ["jobs/3", "jobs/1"]
+    assert names("test_macro_f1", "--sort") == ["jobs/3", "jobs/1", "jobs/2", "jobs/4"]
+    lines = run("list", "--metric", "test_accuracy", "--sort").stdout.splitlines()
+    assert lines[0].split()[:4] == ["NAME", "STATE", "EPOCH", "test_accuracy"]
+    assert lines[1].split()[2:4] == ["75.00", "%"]
+    printed = json.loads(run("list", "--metric", "test_loss", "--sort", "--json").stdout)["training_jobs"]
+    assert [job["name"] for job in printed] == ["jobs/3", "jobs/1", "jobs/4", "jobs/2"]
+    assert [job.name for job in client.list(best="test_loss")[:2]] == ["jobs/3", "jobs/1"]
+    with pytest.raises(
+        ValueError, match="no job has a metric 'auc'; there are: test_accuracy, test_loss, test_macro_f1"
+    ):
+        len(client.list(best="auc"))
+    done = run("list", "--metric", "auc", "--sort", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["error"]["reason"]) == (2, "USAGE")
+    assert run("list", "--metric", "auc").exit_code == 2
+    assert run("list", "--sort").exit_code == 2
 
 
 @pytest.mark.parametrize("command", [("list",), ("get", "1"), ("list", "--json"), ("get", "1", "--json")])

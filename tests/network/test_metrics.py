@@ -12,10 +12,19 @@ from hypothesis import strategies as st
 
 from raydient.spec import metrics as spec
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.monitored import larger_is_better
 from raydient.spec.network import Network
 from raydient.steps.scores import write_ranks
 from raydient.workers.network import Program, build
 from raydient.workers.network.metrics import BY_LOSSES, METRICS
+
+
+def test_the_name_of_a_metric_tells_its_direction(make_network):
+    assert {name: larger_is_better(name) for name in METRICS} == {
+        name: metric.larger_is_better for name, metric in METRICS.items()
+    }
+    network = make_network([{"dense": {"units": 1}}], "mean_squared_error", input_shape=(2,))
+    assert {name: larger_is_better(name) for name in network.larger_is_better} == network.larger_is_better
 
 
 def positives(y, t, kind):

@@ -29,6 +29,7 @@ from .job import Job
 from .listing import Listing
 from .notebook import properties
 from .packing import pack
+from .ranking import ranked
 from .states import state_label
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -166,14 +167,21 @@ class Client:
         return Job(self._connection, self._connection.call(self._connection.training.GetTrainingJob, request))
 
     def list(
-        self, states: str | Iterable[str] = (), labels: Mapping[str, str] | None = None, *, full: bool = False
+        self,
+        states: str | Iterable[str] = (),
+        labels: Mapping[str, str] | None = None,
+        *,
+        full: bool = False,
+        best: str = "",
     ) -> Listing[Job]:
         """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that have all of the labels.
 
-        Without `full` the specifications are not transferred; `Job.spec` then fetches its own.
+        Without `full` the specifications are not transferred; `Job.spec` then fetches its own. With `best`, the name of
+        a metric such as `test_accuracy`, those with the best value of it in their last complete epoch come first;
+        losses and errors are better when they are smaller. All jobs are then read at the first access.
 
         Raises:
-            ValueError: a state is unknown.
+            ValueError: a state is unknown; at the first access, no job has the metric.
         """
         request = api.ListTrainingJobsRequest(
             page_size=100,
@@ -185,7 +193,8 @@ class Client:
 
         def read() -> Iterator[Job]:
             resources = self._connection.pages(method, request, "training_jobs")
-            return (Job(self._connection, resource) for resource in resources)
+            jobs = (Job(self._connection, resource) for resource in resources)
+            return iter(ranked(jobs, best)) if best else jobs
 
         return Listing(read)
 

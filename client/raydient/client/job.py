@@ -92,6 +92,11 @@ class Job:
         """SHA-256 of the final weights; empty unless the job succeeded."""
         return self.resource.digest
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the last complete epoch, as `test_accuracy` and `train_loss`; empty before the first."""
+        return {f"{metric.split}_{metric.name}": metric.value for metric in self.resource.last_epoch.metrics}
+
     def refresh(self) -> "Job":
         """Fetch the job's state from the server."""
         return self._update(self._connection.training.GetTrainingJob, api.GetTrainingJobRequest(name=self.name))

@@ -20,6 +20,11 @@ class MonitorMode(OneOf):
     max: Empty | None = None
 
 
+def larger_is_better(metric: str) -> bool:
+    """The direction in which a metric improves, by its name: losses and errors fall, all other metrics rise."""
+    return not metric.endswith(("loss", "error"))
+
+
 def part_of(monitor: str, metrics: Collection[str]) -> tuple[str, str]:
     """Return the part, `test` or `train`, and the metric that a `MonitorName` means, given the names of all metrics.
 

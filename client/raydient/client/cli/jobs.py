@@ -26,25 +26,44 @@ STATES = ["QUEUED", "STARTING", "RUNNING", "PAUSED", "CANCELLING", "SUCCEEDED", 
 @click.command("list")
 @click.option("--state", "states", type=click.Choice(STATES, case_sensitive=False), multiple=True, help="Repeatable.")
 @click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Repeatable.")
-@click.option("--limit", type=click.IntRange(1), help="Show at most this number of jobs, the newest.")
+@click.option("--metric", metavar="NAME", help="Show this metric of the last epoch, such as test_accuracy.")
+@click.option("--sort", is_flag=True, help="Sort by --metric, the best first; losses and errors ascend.")
+@click.option("--limit", type=click.IntRange(1), help="Show at most this number of jobs, the first ones.")
 @json_option
 @with_connection
 @debug_option
 def list_jobs(
-    *, connection: ConnectionOptions, states: tuple[str, ...], labels: tuple[str, ...], limit: int | None, as_json: bool
+    *,
+    connection: ConnectionOptions,
+    states: tuple[str, ...],
+    labels: tuple[str, ...],
+    metric: str | None,
+    sort: bool,
+    limit: int | None,
+    as_json: bool,
 ) -> None:
     """List jobs, newest first."""
+    if sort and not metric:
+        raise click.UsageError("--sort needs --metric, the metric to sort by")
     pairs = [label.partition("=") for label in labels]
     if not all(separator for _, separator, _ in pairs):
         raise click.BadParameter("KEY=VALUE is needed", param_hint="--label")
+    from raydient.client.ranking import check_metric
+
     with connection.open() as client:
-        matching = client.list(states, {key: value for key, _, value in pairs}, full=as_json)
-        jobs = [job for job, _ in zip(matching, range(limit), strict=False)] if limit else list(matching)
+        best = metric if metric and sort else ""
+        matching = client.list(states, {key: value for key, _, value in pairs}, full=as_json, best=best)
+        try:
+            jobs = [job for job, _ in zip(matching, range(limit), strict=False)] if limit else list(matching)
+            if metric:
+                check_metric(jobs, metric)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--metric") from None
     if as_json:
         print_json({"training_jobs": [as_data(job.resource) for job in jobs]})
         return
-    header = ["NAME", "STATE", "EPOCH", "LOSS", "TEST LOSS", "CREATED", "DISPLAY NAME"]
-    print_table(header, [_row(job) for job in jobs])
+    header = ["NAME", "STATE", "EPOCH", *([metric] if metric else ["LOSS", "TEST LOSS"]), "CREATED", "DISPLAY NAME"]
+    print_table(header, [_row(job, metric) for job in jobs])
 
 
 @click.command()
@@ -62,15 +81,18 @@ def get(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
         _show(shown)
 
 
-def _row(job: "Job") -> list[str]:
+def _row(job: "Job", metric: str | None) -> list[str]:
     resource = job.resource
     progress = resource.progress if resource.HasField("progress") else None
     losses = _losses(job)
+    values = [f"{losses[split]:.4g}" if split in losses else "" for split in ("train", "test")]
+    if metric:
+        values = [value_text(metric, job.metrics[metric]) if metric in job.metrics else ""]
     return [
         job.name,
         job.state,
         f"{progress.epoch}/{progress.epochs}" if progress else "",
-        *(f"{losses[split]:.4g}" if split in losses else "" for split in ("train", "test")),
+        *values,
         time_text(resource.create_time) if resource.HasField("create_time") else "",
         resource.spec.display_name if resource.state_reason != "UNREADABLE" else _unreadable(job),
     ]
