@@ -1,6 +1,7 @@
 """Parquet and Arrow files: the same data as in a CSV file, and one clear error for what cannot be read."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -192,9 +193,10 @@ def test_a_text_that_repeats_is_unpacked_once(errors_of):
     assert pool.max_memory() < 2**27
 
 
-def test_declared_rows_are_compared_with_the_memory_before_they_are_unpacked(tmp_path, errors_of, monkeypatch):
+def test_declared_rows_are_compared_with_memory_and_disk_before_they_are_unpacked(tmp_path, errors_of, monkeypatch):
     """10^8 equal values in a file of some kilobytes."""
     monkeypatch.setattr(limits, "available_bytes", lambda: 2**28)
+    monkeypatch.setattr(limits, "disk_usage", lambda _: SimpleNamespace(free=2**28))
     monkeypatch.setattr(parquet_file.pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("it was unpacked"))
     group = pa.table({"a": np.zeros(5_000_000), "y": np.zeros(5_000_000, np.int8)})
     file = io.BytesIO()
@@ -203,4 +205,5 @@ def test_declared_rows_are_compared_with_the_memory_before_they_are_unpacked(tmp
             writer.write_table(group)
     ((path, message),) = errors_of(file.getvalue(), name="data.parquet")
     assert path == "dataset.uri"
-    assert "of memory, but 256.0 MiB are available" in message
+    assert "its data do not fit 256.0 MiB of free memory, and " in message
+    assert "has no room for them: No space left on device; free some room" in message

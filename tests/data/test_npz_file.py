@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,12 +96,13 @@ def test_one_array_only(errors_of):
     assert "one array" in message
 
 
-def test_memory_is_checked_before_unpacking(errors_of, monkeypatch):
-    monkeypatch.setattr(limits, "available_bytes", lambda: 250)
+def test_memory_and_disk_are_checked_before_unpacking(errors_of, monkeypatch):
+    monkeypatch.setattr(limits, "available_bytes", lambda: 2**20)
+    monkeypatch.setattr(limits, "disk_usage", lambda _: SimpleNamespace(free=2**20))
     monkeypatch.setattr(npz_file, "read_array", None)  # would fail
-    ((path, message),) = errors_of({"x": X, "y": Y})
+    ((path, message),) = errors_of({"x": np.zeros((200, 1000)), "y": np.zeros(200)})
     assert path == "dataset.uri"
-    assert "its data take more than 0.0 MiB of memory" in message
+    assert "its data do not fit 1.0 MiB of free memory, and " in message
 
 
 def test_arrays_that_expand_a_lot_are_refused_before_unpacking(errors_of, monkeypatch):

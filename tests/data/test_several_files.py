@@ -134,7 +134,7 @@ def test_all_files_together_have_to_fit_the_memory(tmp_path, monkeypatch):
     rows = "a,y\n" + "1,0\n" * 1000
     for number in range(4):
         (tmp_path / f"{number}.csv").write_text(rows)
-    monkeypatch.setattr(limits, "available_bytes", lambda: 500_000)
+    monkeypatch.setattr(limits, "available_bytes", lambda: 400_000)
     assert read(tmp_path, "0.csv").train.rows == 1000
     ((path, message),) = errors(tmp_path, "*.csv")
     assert (path, "of memory" in message) == ("dataset.uri", True)

@@ -111,13 +111,13 @@ def test_an_optimizer_with_two_moments_has_three_vectors(data):
 
 def test_a_job_that_does_not_fit_is_refused_with_the_parts_and_the_remedy():
     memory = MemoryEstimate(GIB, 2 * GIB, GIB, GIB, parameter_servers=1, parameter_servers_together=GIB)
-    assert too_large(memory, 2, 7 * GIB) is None
-    problem = too_large(memory, 2, 7 * GIB - 1)
+    assert too_large(memory, 2, 5 * GIB) is None
+    problem = too_large(memory, 2, 5 * GIB - 1)
     assert problem.path == "resources"
     assert problem.message == (
-        "the job takes about 7.0 GiB of memory, the machine has 7.0 GiB "
+        "the job takes about 5.0 GiB of memory besides its data, the machine has 5.0 GiB "
         "(data 1.0 GiB, 2 workers 2.0 GiB each, parameter server 1.0 GiB, coordinator 1.0 GiB): "
-        "fewer workers, smaller microbatches, a smaller network or fewer columns take less"
+        "fewer workers, smaller microbatches or a smaller network take less"
     )
 
 
@@ -135,7 +135,7 @@ def test_servers_of_unlike_ranges_are_counted_with_what_each_holds(data, monkeyp
 
 def test_the_least_number_of_workers_has_to_fit(data):
     memory = prepare(job(), data).memory
-    enough = memory.on_one_machine(1)
+    enough = memory.on_one_machine(1) - 2 * memory.data
     prepare(job(workers={"min": 1, "max": 8}), data, memory_bytes=enough)
     with pytest.raises(InvalidSpec, match="the job takes about"):
         prepare(job(workers=2), data, memory_bytes=enough)

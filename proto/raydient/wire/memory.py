@@ -1,7 +1,8 @@
 """Memory that two processes of one machine share, and named arrays inside it.
 
 A segment is anonymous: it has no name in any file system and travels as a file descriptor over a Unix socket. The
-kernel frees it with the last process that maps it, so `kill -9` leaks nothing.
+kernel frees it with the last process that maps it, so `kill -9` leaks nothing. One that is larger than the memory lies
+in a file, of which the kernel has the pages in memory that are in use.
 """
 
 import mmap
@@ -11,12 +12,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import CACHE_LINE
+from raydient.steps.files import reserve
+
+Buffer = bytearray | memoryview
 
 _PLAIN_TYPES = frozenset(np.dtype(code).newbyteorder("<").str for code in "?bBhHiIqQefd")
 """Booleans and numbers. An array from a peer must not hold pointers."""
@@ -39,15 +44,17 @@ class Segment:
         self._map = mmap.mmap(descriptor, max(size, 1))
 
     @classmethod
-    def create(cls, size: int) -> Self:
-        """Create a segment of `size` bytes. OSError if there is no memory for it."""
-        if sys.platform == "linux":
+    def create(cls, size: int, folder: Path | None = None) -> Self:
+        """Create a segment of `size` bytes, in memory or in a file of `folder`. OSError if there is no room for it."""
+        if sys.platform == "linux" and folder is None:
             descriptor = os.memfd_create("raydient", os.MFD_CLOEXEC)
         else:
-            descriptor, path = tempfile.mkstemp(prefix="raydient-")
+            descriptor, path = tempfile.mkstemp(prefix="raydient-", dir=folder)
             os.unlink(path)
         try:
             os.ftruncate(descriptor, max(size, 1))
+            if folder is not None:
+                reserve(descriptor, size)
         except (OSError, OverflowError):
             os.close(descriptor)
             raise
@@ -86,30 +93,35 @@ class Place:
         return plain and 0 <= self.offset <= size - self.size
 
 
+def arrays_in(buffer: Buffer, places: Mapping[str, Place]) -> dict[str, NDArray[Any]]:
+    """Return the arrays at some places of a buffer, by name. ValueError if one does not lie inside."""
+    for name, place in places.items():
+        if not place.is_inside(len(buffer)):
+            raise ValueError(f"array {name} does not lie inside its segment")
+    return {name: np.ndarray(place.shape, place.dtype, buffer, place.offset) for name, place in places.items()}
+
+
 class Bundle:
     """Named arrays in one segment. A peer needs the segment and `places` to restore them."""
 
     def __init__(self, segment: Segment, places: Mapping[str, Place]) -> None:
-        for name, place in places.items():
-            if not place.is_inside(segment.size):
-                raise ValueError(f"array {name} does not lie inside its segment")
         self.segment = segment
         self.places = dict(places)
-        self.arrays = {name: segment.array(p.dtype, p.shape, p.offset) for name, p in places.items()}
+        self.arrays = arrays_in(segment.buffer, places)
 
     @classmethod
-    def allocate(cls, arrays: Mapping[str, tuple[str, tuple[int, ...]]]) -> Self:
-        """Allocate a bundle of zeros from the type and the shape of each array, by name."""
+    def allocate(cls, arrays: Mapping[str, tuple[str, tuple[int, ...]]], folder: Path | None = None) -> Self:
+        """Allocate a bundle of zeros from the type and the shape of each array, by name; see `Segment.create`."""
         places, offset = {}, 0
         for name, (dtype, shape) in arrays.items():
             places[name] = Place(np.dtype(dtype).str, tuple(shape), offset)
             offset += -(-places[name].size // CACHE_LINE) * CACHE_LINE
-        return cls(Segment.create(offset), places)
+        return cls(Segment.create(offset, folder), places)
 
     @classmethod
-    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Return a bundle that holds copies of these arrays."""
-        bundle = cls.allocate({name: (a.dtype.str, a.shape) for name, a in arrays.items()})
+    def of(cls, arrays: Mapping[str, NDArray[Any]], folder: Path | None = None) -> Self:
+        """Return a bundle that holds copies of these arrays; see `Segment.create`."""
+        bundle = cls.allocate({name: (a.dtype.str, a.shape) for name, a in arrays.items()}, folder)
         for name, array in arrays.items():
             bundle.arrays[name][...] = array
         return bundle

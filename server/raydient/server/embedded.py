@@ -77,6 +77,7 @@ def train(
         files=files or Path(),
         kept=directory / KEPT_FILE,
         memory_bytes=memory,
+        folder=directory,
     )
     begin(prepared)
     range_, link = spec.resources.workers, Transport(transport)

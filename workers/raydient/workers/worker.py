@@ -24,8 +24,7 @@ from raydient.steps.sparse import Numbers
 from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, ResidualsDue, WorkEnded, attach
-from raydient.wire.connection import unlimited
-from raydient.wire.frames import ProtocolError
+from raydient.wire.frames import Header, ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
@@ -33,7 +32,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.network import Network as WireNetwork
 
 from .cores import keep_to_a_core
-from .data import MemorySource, PartName, Samples, Source, epoch_order
+from .data import Budget, MemorySource, PartName, Samples, Source, epoch_order
 from .dialling import dial
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
@@ -71,7 +70,7 @@ def work(
     `Worker`.
     """
     coordinator = wire.dial(launch.coordinator, node=node)
-    coordinator.allocate = unlimited  # the dataset and residuals over TCP
+    coordinator.allocate = _allocate  # the dataset and residuals over TCP
     hello = control.Hello(control.Role.WORKER, launch.member, os.getpid(), probe=probe(), host=host)
     data: MemorySource | None = None
 
@@ -98,6 +97,11 @@ def work(
             hello = replace(hello, left=message.generation)
     finally:
         coordinator.close()
+
+
+def _allocate(header: Header) -> memoryview:
+    """Return room for any payload of the coordinator: memory, or a file for a dataset that is larger."""
+    return Budget().empty((header.length,), np.uint8).data
 
 
 def _compute(

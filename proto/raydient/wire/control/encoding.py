@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
 from pydantic import TypeAdapter
 
-from raydient.steps.arrays import AnyArray
+from raydient.steps.arrays import CACHE_LINE, AnyArray
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import Header, Kind, ProtocolError
-from raydient.wire.memory import Bundle, Place, Segment
+from raydient.wire.memory import Bundle, Place, Segment, arrays_in
 
 from .members import MemberMessage
 from .orders import MemberOrder
@@ -76,6 +75,7 @@ def send(connection: Connection, message: Message, bundle: Bundle | None = None)
     if bundle is not None:
         envelope |= {"places": dict(bundle.places), "size": bundle.segment.size}
     text = _JSON.encode(envelope).encode()
+    text = text.ljust(-(-len(text) // CACHE_LINE) * CACHE_LINE)  # so that arrays behind it are aligned
     header = Header(Kind.CONTROL, first=len(text))
     if bundle is None:
         connection.send(header, text)
@@ -100,14 +100,11 @@ def decode(frame: Frame) -> Received:
             return Received(message, {})
         if frame.descriptors:
             segment = Segment(frame.descriptors.pop(0), envelope.size)
-        else:
-            rest = np.frombuffer(frame.payload, np.uint8, offset=frame.header.first)
-            if len(rest) != envelope.size:
-                raise ValueError(f"{len(rest)} bytes of arrays, {envelope.size} were announced")
-            segment = Segment.create(envelope.size)
-            # Copied by NumPy, which releases the interpreter's lock, so that the lifeline answers meanwhile.
-            segment.array("u1", (envelope.size,))[:] = rest
-        return Received(message, Bundle(segment, envelope.places).arrays)
+            return Received(message, Bundle(segment, envelope.places).arrays)
+        rest = memoryview(frame.payload)[frame.header.first :]
+        if len(rest) != envelope.size:
+            raise ValueError(f"{len(rest)} bytes of arrays, {envelope.size} were announced")
+        return Received(message, arrays_in(rest, envelope.places))
     except (KeyError, ValueError, OverflowError, OSError) as error:
         # OSError, OverflowError: the segment cannot be mapped or is too large to exist.
         raise ProtocolError(f"a control message cannot be decoded: {error}") from None

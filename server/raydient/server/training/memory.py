@@ -136,12 +136,15 @@ def listed(memory: MemoryEstimate, workers: int) -> str:
 
 
 def too_large(memory: MemoryEstimate, workers: int, total: int) -> FieldError | None:
-    """Return the error of a job whose least number of workers does not fit `total` bytes; None if it fits."""
-    needed = memory.on_one_machine(workers)
+    """Return the error of a job whose least number of workers does not fit `total` bytes; None if it fits.
+
+    Data do not count, because those that do not fit lie in files.
+    """
+    needed = memory.on_one_machine(workers) - 2 * memory.data  # which the coordinator has once more
     if needed <= total:
         return None
-    text = f"the job takes about {size_text(needed)} of memory, the machine has {size_text(total)}"
+    text = f"the job takes about {size_text(needed)} of memory besides its data, the machine has {size_text(total)}"
     text += f" ({listed(memory, workers)})"
     fewer = "another codec, fewer" if memory.residuals else "fewer workers, smaller"
-    remedy = f"{fewer} microbatches, a smaller network or fewer columns take less"
+    remedy = f"{fewer} microbatches or a smaller network take less"
     return FieldError("resources", f"{text}: {remedy}")

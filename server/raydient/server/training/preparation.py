@@ -84,6 +84,7 @@ def prepare(
     files: Path | None = None,
     kept: Path | None = None,
     memory_bytes: int | None = None,
+    folder: Path | None = None,
     learn: Callable[[Profile], None] = lambda profile: None,
 ) -> Prepared:
     """Read the data, build the network on it and lay out the rounds.
@@ -97,6 +98,7 @@ def prepare(
             other job any more.
         memory_bytes: memory of the one machine that all processes run on; a job that takes more is refused. None:
             not compared.
+        folder: of the files for data larger than the memory, see `Budget`.
         learn: receives the facts about the data if its values are valid, also if something else is invalid.
 
     Raises:
@@ -107,7 +109,7 @@ def prepare(
     errors += machine_problems(spec)
     with collecting(errors):
         start = find_start(spec.training.initial_weights, jobs=jobs, files=files, kept=kept)
-    data, facts = _read(spec, (dataset, validation), start, errors)
+    data, facts = _read(spec, (dataset, validation), start, folder, errors)
     if data is not None:
         learn(facts)
     network = _fit(spec, facts, errors)
@@ -147,7 +149,7 @@ def check(
             valid; also if something else is invalid.
     """
     if spec.training.initial_weights:
-        prepare(spec, dataset, validation=validation, jobs=jobs, memory_bytes=memory_bytes)
+        prepare(spec, dataset, validation=validation, jobs=jobs, memory_bytes=memory_bytes, folder=jobs)
     elif profile is None or not profile.covers(spec.network.named_outputs):
         known = profile.labels if profile else {}
         prepare(
@@ -155,6 +157,7 @@ def check(
             dataset,
             validation=validation,
             memory_bytes=memory_bytes,
+            folder=jobs,
             learn=lambda facts: learn(replace(facts, labels={**known, **facts.labels})),
         )
     else:
@@ -192,13 +195,13 @@ def find_errors(parts: Mapping[str, Any], dataset: Path, validation: Path | None
 
 
 def _read(
-    spec: JobSpec, files: tuple[Path, Path | None], start: Start | None, errors: list[FieldError]
+    spec: JobSpec, files: tuple[Path, Path | None], start: Start | None, folder: Path | None, errors: list[FieldError]
 ) -> tuple[Dataset | None, Profile]:
     """Return the data, None if it has errors, and the facts about it. Its errors are added to `errors`."""
     outputs, (dataset, validation) = spec.network.named_outputs, files
     try:
         first = start.signature if start else None
-        data = load(spec.dataset, dataset, outputs, spec.training.seed, first, validation=validation)
+        data = load(spec.dataset, dataset, outputs, spec.training.seed, first, validation=validation, folder=folder)
     except InvalidData as invalid:
         errors += invalid.errors
         return None, invalid.profile

@@ -103,7 +103,14 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         spec = JobSpec.model_validate(launch.specification)
         validation = Path(launch.validation) if launch.validation else None
         prepared = prepare_beside(
-            lambda: prepare(spec, dataset, validation=validation, jobs=directory.parent, kept=directory / KEPT_FILE),
+            lambda: prepare(
+                spec,
+                dataset,
+                validation=validation,
+                jobs=directory.parent,
+                kept=directory / KEPT_FILE,
+                folder=directory,
+            ),
             dataset,
             answer=lambda seconds: _answer(network, outbox, seconds),
             orders=orders,

@@ -98,6 +98,7 @@ def _replay(question: Question, progress: Callable[[int], None]) -> str:
         validation=Path(question.validation) if question.validation else None,
         jobs=directory.parent,
         kept=directory / KEPT_FILE,
+        folder=directory,
     )
     manifests = (manifest for _, manifest, _ in good_manifests(directory / "checkpoints", question.job))
     manifest = next((manifest for manifest in manifests if manifest.step == question.step), None)

@@ -89,7 +89,7 @@ class CoordinatorShell:
         self._assembly = Assembly(prepared.division)
         self._snapshot: tuple[control.Snapshot, control.Arrays] | None = None  # the last one, until it is on disk
         self._in_force: list[Amendment] = []
-        self._data = Bundle.of(prepared.dataset.arrays())
+        self._data = Bundle.of(prepared.dataset.arrays(), prepared.dataset.folder)
 
     def run(self) -> None:
         """Run the job; returns when the run has ended and every process of it has ended."""

@@ -3,6 +3,7 @@
 from .checks import check_indices, check_labels, check_weights
 from .dataset import Dataset
 from .formats import FORMATS, SUFFIXES, Format, find_format, find_suffix
+from .limits import Budget
 from .loading import load, look
 from .profile import InvalidData, Profile
 from .source import PARTS, MemorySource, PartName, Samples, Schema, Source, epoch_order
@@ -11,6 +12,7 @@ __all__ = [
     "FORMATS",
     "PARTS",
     "SUFFIXES",
+    "Budget",
     "Dataset",
     "Format",
     "InvalidData",

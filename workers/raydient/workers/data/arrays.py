@@ -65,13 +65,13 @@ class Arrays(Protocol):
 
         Args:
             wanted: the array, which exists.
-            budget: accounts for the array's memory.
+            budget: accounts for the memory of texts.
 
         Raises:
             Exception: of many types, if the file is damaged.
         """
 
-    def read(self, name: str) -> NDArray[Any]:
+    def read(self, name: str, budget: Budget) -> NDArray[Any]:
         """Return an array without a problem. Raises exceptions of many types if the file is damaged."""
 
 
@@ -81,6 +81,8 @@ def read_arrays(
     files: Sequence[Path],
     spec: DatasetSpec,
     as_written: Collection[str],
+    *,
+    budget: Budget,
 ) -> RawData:
     """Read the arrays of a file that the specification names, by default `x` and `y`.
 
@@ -90,6 +92,7 @@ def read_arrays(
         files: of which there is one.
         spec: which arrays to read; all others may hold anything.
         as_written: names of labels to return as texts, even if they are numbers.
+        budget: limit on the memory.
 
     Raises:
         InvalidSpec: not a file of this kind, or an array is missing or cannot be samples or labels.
@@ -106,7 +109,7 @@ def read_arrays(
     }
     wanted = [*inputs.values(), *labels.values()]
     with refusing_damage(kind), open_(files[0]) as file:
-        arrays = _read(file, wanted)
+        arrays = _read(file, wanted, budget)
     _check_rows(wanted, arrays, next(iter(labels.values())))
     _check_columns(spec, [one.array for one in inputs.values()], arrays)
     errors = {one.path: _converted(one, arrays) for one in wanted}
@@ -177,18 +180,17 @@ def _samples(x: NDArray[Any]) -> NDArray[Any]:
     return x[:, np.newaxis] if x.ndim == 1 else x
 
 
-def _read(file: Arrays, wanted: list[Wanted]) -> dict[str, NDArray[Any]]:
+def _read(file: Arrays, wanted: list[Wanted], budget: Budget) -> dict[str, NDArray[Any]]:
     """Read the wanted arrays by name, each once."""
     names = set(file.names)
     absent = [(one.path, one.array) for one in wanted if one.array not in names]
     errors = missing(absent, "an array of the file", file.names)
-    budget = Budget()
     for one in wanted:
         if one.array in names and (problem := file.problem(one, budget)):
             errors.append(FieldError(one.path, f"{quoted(one.array)} {problem}"))
     if errors:
         raise InvalidSpec(errors)
-    return {name: file.read(name) for name in {one.array: None for one in wanted}}
+    return {name: file.read(name, budget) for name in {one.array: None for one in wanted}}
 
 
 def _labels(y: NDArray[Any]) -> Labels:

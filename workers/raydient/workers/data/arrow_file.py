@@ -30,7 +30,7 @@ class Source(Protocol):
     schema: pa.Schema
 
     def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
-        """Yield the rows with at least these columns, whose names are unique.
+        """Yield the rows with at least these columns, whose names are unique; account for the texts among them.
 
         Raises:
             InvalidSpec: they take too much memory.
@@ -52,7 +52,7 @@ def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Di
         raise unreadable(f"has {len(source.schema.names)} columns, more than the {MAXIMUM_COLUMNS} that are read")
     columns = find_columns(source.schema.names, spec)
     _check_types(source.schema, columns.all)
-    table = Table(source.schema.names, columns)
+    table = Table(source.schema.names, columns, budget)
     try:
         for values in _blocks(source, columns, budget):
             table.add([converted(column, one) for column, one in zip(columns.all, values, strict=True)])

@@ -20,9 +20,9 @@ from .table_columns import Column, Columns, find_columns
 from .tables import Diagnosis, read_tables
 
 
-def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], budget: Budget) -> RawData:
     """Read the samples of CSV files with headers; see `read_tables`."""
-    return read_tables(files, spec, as_written, read_table)
+    return read_tables(files, spec, as_written, read_table, budget)
 
 
 def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
@@ -67,7 +67,7 @@ def _table(path: Path, header: Header, columns: Columns, budget: Budget, *, cell
         ArrowInvalid, BadValueError: the file has an error, which `csv_errors` locates.
         InvalidSpec: the file has no rows, or takes too much memory.
     """
-    used, table = columns.all, Table(header.names, columns)
+    used, table = columns.all, Table(header.names, columns, budget)
 
     def are_cells(column: Column) -> bool:
         return column.is_text or column.is_optional or column.is_date or cells
@@ -82,8 +82,8 @@ def _table(path: Path, header: Header, columns: Columns, budget: Budget, *, cell
 
     types = {column.place: pa.large_string() if are_cells(column) else pa.float64() for column in used}
     for batch in read_batches(path, header, types):
-        texts = batch.num_rows * sum(column.is_text for column in used)
-        budget.spend(batch.nbytes, values=batch.num_rows * len(used), texts=texts)
+        texts = [values for column, values in zip(used, batch.columns, strict=True) if column.is_text]
+        budget.spend(sum(values.nbytes for values in texts), texts=batch.num_rows * len(texts))
         table.add([read_cells(column, values) for column, values in zip(used, batch.columns, strict=True)])
     if not table.rows:
         raise unreadable("has a header but no rows")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from raydient.workers.network import Preprocessing, Target, only
 
@@ -16,11 +17,13 @@ class Dataset(MemorySource):
         inputs: preprocessing of each input, by name; fitted on the training part, vocabularies on its file.
         targets: meaning of each output's labels, by name.
         held_out: rows of the file that are held out, from 0 and ascending; None if the held-out data are their own.
+        folder: of the files that the samples of large data lie in; None if they are in memory.
     """
 
     inputs: Mapping[str, Preprocessing]
     targets: Mapping[str, Target]
     held_out: Rows | None = None
+    folder: Path | None = None
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -15,9 +15,9 @@ from .table import Table
 from .tables import Diagnosis, read_tables
 
 
-def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], budget: Budget) -> RawData:
     """Read the samples of Arrow files; see `read_tables`."""
-    return read_tables(files, spec, as_written, read_table)
+    return read_tables(files, spec, as_written, read_table, budget)
 
 
 def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
@@ -42,6 +42,7 @@ class _Arrow:
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
             rows = batch.num_rows
-            budget.spend(8 * rows * len(names), values=rows * len(names), texts=rows * texts)
+            budget.foresee(8 * rows * (len(names) - texts))
+            budget.spend(8 * rows * texts, texts=rows * texts)
             for start in range(0, rows, BATCH_ROWS):
                 yield batch.slice(start, BATCH_ROWS)

@@ -11,11 +11,12 @@ from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
 from raydient.spec.patterns import files_of
 from raydient.spec.values import quoted
 
+from .limits import Budget
 from .raw import RawData, refusing_unreadable, unreadable
 
-Reader = Callable[[Sequence[Path], DatasetSpec, Collection[str]], RawData]
-"""`read(files, spec, as_written)` reads what `spec` selects of these files, one after another. Labels whose names are
-in `as_written` are returned as texts too. It raises InvalidSpec if one cannot be read as this format.
+Reader = Callable[[Sequence[Path], DatasetSpec, Collection[str], Budget], RawData]
+"""`read(files, spec, as_written, budget)` reads what `spec` selects of these files, one after another. Labels whose
+names are in `as_written` are returned as texts too. It raises InvalidSpec if one cannot be read as this format.
 """
 
 
@@ -66,13 +67,14 @@ def find_suffix(name: str | PurePath) -> str:
     return next((suffix for suffix in SUFFIXES if file.endswith(suffix) and file != suffix), "")
 
 
-def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> RawData:
+def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = (), budget: Budget | None = None) -> RawData:
     """Read the file at `path`, or the files that it names by wildcards, with the reader of their format.
 
     Args:
         spec: selects columns or arrays.
         path: of the file or files, see `files_of`.
         as_written: names of labels to return as texts, even if they are numbers.
+        budget: limit on the memory; None: one of this reading alone.
 
     Raises:
         InvalidSpec: the file does not exist or cannot be read.
@@ -88,7 +90,7 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> Raw
             if not file.is_file():
                 name = f"{quoted(file.name)}: " if len(files) > 1 else ""
                 raise _invalid(f"{name}{'it is not a file' if file.exists() else 'there is no such file'}")
-        return format_.read(files, spec, as_written)
+        return format_.read(files, spec, as_written, budget or Budget())
 
 
 def _invalid(message: str) -> InvalidSpec:

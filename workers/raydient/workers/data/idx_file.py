@@ -18,9 +18,9 @@ from .limits import Budget
 from .raw import RawData, unreadable
 
 
-def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], budget: Budget) -> RawData:
     """Read the images and labels of a pair of IDX files; see `read_arrays`."""
-    return read_arrays("an IDX file", _opened, files, spec, as_written)
+    return read_arrays("an IDX file", _opened, files, spec, as_written, budget=budget)
 
 
 @contextmanager
@@ -44,11 +44,10 @@ class _Pair:
 
     def problem(self, wanted: Wanted, budget: Budget) -> str | None:
         """See `Arrays`."""
-        size = self._files[wanted.array].size
-        budget.spend(size, values=size)
+        budget.spend(self._files[wanted.array].size)
         return None
 
-    def read(self, name: str) -> NDArray[Any]:
+    def read(self, name: str, budget: Budget) -> NDArray[Any]:
         """See `Arrays`."""
         file = self._files[name]
         return np.frombuffer(file.values(), np.uint8).reshape(file.shape)

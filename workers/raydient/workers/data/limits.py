@@ -1,13 +1,33 @@
 """Bounds on the memory that reading a data file takes."""
 
+import os
 import resource
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import ENOSPC
+from math import prod
 from pathlib import Path
+from shutil import disk_usage
+from tempfile import gettempdir
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.steps.files import array_in_file
 
 SHARE = 0.9
 """Share of the available memory for the data of one job."""
+
+NUMBERS_SHARE = 0.45
+"""Share of the available memory for the numbers of one job; others lie in files."""
+
+LEAST_FILE_BYTES = 2**20
+"""Fewer bytes are always in memory."""
+
+SCRATCH = Path("/var/tmp")  # noqa: S108  (files without names)
+"""Folder for large files, which is on a disk where /tmp may be in memory (Filesystem Hierarchy Standard, 5.15)."""
 
 TEXT_BYTES = 80
 """Bytes of one short text as a Python object, with its place in a list."""
@@ -19,36 +39,83 @@ _CGROUPS = (
 
 
 class Budget:
-    """Limit on the memory of one file's values and of the training arrays that are made from them.
+    """Limit on the memory of one data set's values and of the training arrays that are made from them.
+
+    Numbers that do not fit lie in files, which the kernel reads and writes as they are used.
 
     Args:
         available: bytes free on this machine; None reads them from the system.
+        folder: of these files, which have no names there; None: what TMPDIR names, or SCRATCH.
 
     Attributes:
         spent: bytes that have been accounted for.
+        folder: see above.
+        in_files: True if an array lies in a file.
     """
 
-    def __init__(self, available: int | None = None) -> None:
+    def __init__(self, available: int | None = None, folder: Path | None = None) -> None:
         self._available = available_bytes() if available is None else available
-        self.spent = 0
+        self.folder = folder or Path(os.environ.get("TMPDIR") or (SCRATCH if SCRATCH.is_dir() else gettempdir()))
+        self.spent, self.in_files = 0, False
 
-    def spend(self, stored: int, *, values: int = 0, texts: int = 0) -> None:
-        """Account for values that are about to be read or were just read.
+    def spend(self, stored: int, *, texts: int = 0) -> None:
+        """Account for values that are about to be read or were just read, and that have to be in memory.
 
         Args:
             stored: bytes of the values in the file's types; the rows of a part are copied once.
-            values: number of values that become float32.
-            texts: number of texts.
+            texts: number of texts that become Python objects.
 
         Raises:
             InvalidSpec: the file takes more than its share.
         """
-        self.spent += 2 * stored + 4 * values + TEXT_BYTES * texts
+        self.spent += 2 * stored + TEXT_BYTES * texts
         if self.spent > SHARE * self._available:
             spent, available = size_text(self.spent), size_text(self._available)
             text = f"its data take more than {spent} of memory, but {available} are available"
             mend = "name fewer columns or arrays, or use a machine with more memory"
             raise InvalidSpec([FieldError("dataset.uri", f"{text}: {mend}")])
+
+    def foresee(self, size: int) -> None:
+        """Refuse numbers of which a file declares `size` bytes, before they are read, if there is no room for them.
+
+        Raises:
+            InvalidSpec: neither memory nor the folder has room.
+        """
+        if self.spent + size > NUMBERS_SHARE * self._available:
+            with self.refusing_full():
+                if size > disk_usage(self.folder).free:
+                    raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    def takes(self, size: int) -> bool:
+        """Account for `size` bytes of numbers if they may be in memory; False if they have to be in a file."""
+        if size >= LEAST_FILE_BYTES and self.spent + size > NUMBERS_SHARE * self._available:
+            self.in_files = True
+            return False
+        self.spent += size
+        return True
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array for numbers, in memory or in a file.
+
+        Raises:
+            InvalidSpec: neither has room.
+        """
+        size = prod(shape) * np.dtype(dtype).itemsize
+        if self.takes(size):
+            return np.empty(shape, dtype)
+        with self.refusing_full():
+            return array_in_file(self.folder, shape, dtype)
+
+    @contextmanager
+    def refusing_full(self) -> Iterator[None]:
+        """Translate the error of a full disk to one of the data."""
+        try:
+            yield
+        except OSError as error:
+            text = f"its data do not fit {size_text(self._available)} of free memory, and {self.folder} has no room"
+            text += f" for them: {error.strerror}"
+            mend = "free some room, name fewer columns or arrays, or let TMPDIR name a folder that has more"
+            raise InvalidSpec([FieldError("dataset.uri", f"{text}; {mend}")]) from error
 
 
 def available_bytes() -> int:

@@ -16,9 +16,11 @@ from raydient.spec.values import MISSING, is_number, number_hint, quoted
 from raydient.workers.network import Kind, Preprocessing, SampleError, Signature, Target, category_texts
 from raydient.workers.network.losses import Encoded, LabelError, Labels, takes_categories
 
+from .blocks import blocks
 from .dataset import Dataset
 from .formats import find_format, read
 from .labels import encode, fit_labels, scale_labels
+from .limits import Budget
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
@@ -35,6 +37,7 @@ def load(
     start: Signature | None = None,
     *,
     validation: Path | None = None,
+    folder: Path | None = None,
 ) -> Dataset:
     """Read the file at `path`, the local file of `spec.uri`.
 
@@ -46,13 +49,15 @@ def load(
         start: inputs and outputs of the model with the initial weights, if that file records them. Inputs with the same
             columns, and outputs with the same label, keep its figures; all others are computed from the training part.
         validation: the local file of `spec.validation.uri`, if that names one.
+        folder: of the files for numbers that do not fit the memory, see `Budget`.
 
     Raises:
         InvalidData: lists all errors, as far as one does not hide another; paths begin with `dataset.`.
     """
+    budget = Budget(folder=folder)
     try:
         as_written = {output.label for output in outputs if takes_categories(output.loss)}
-        raw = read(spec, path, {*as_written, SPLIT})
+        raw = read(spec, path, {*as_written, SPLIT}, budget)
     except InvalidSpec as invalid:
         raise InvalidData(invalid.errors, Profile(_named_shapes(spec, path))) from invalid
     errors = list(raw.errors)
@@ -70,7 +75,7 @@ def load(
     weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
     parts = [_Part(raw, train, encoded, weights), _Part(raw, test, encoded, weights)]
     if spec.validation:
-        parts[1] = _own_part(spec, (path, validation or path), parts[0], outputs, errors)
+        parts[1] = _own_part(spec, (path, validation or path), parts[0], outputs, errors, budget=budget)
     scalings, problems = fit_labels(spec, outputs, encoded, train, first.targets)
     errors += problems
     parts = [replace(part, encoded=scale_labels(part.encoded, scalings)) for part in parts]
@@ -84,8 +89,8 @@ def load(
     if raw.inputs is not None and len(train):
         for name, raw_input in raw.inputs.items():
             with collecting(errors):
-                inputs[name] = _preprocessing(spec, name, raw_input, train, first.inputs.get(name))
-                xs[name] = [_float32(inputs[name], part, spec, name) for part in parts]
+                inputs[name] = _preprocessing(spec, name, raw_input, train, first.inputs.get(name), budget=budget)
+                xs[name] = [_float32(inputs[name], part, spec, name, budget) for part in parts]
     if errors:
         labels = _label_facts(outputs, parts[0].encoded)
         held_out = len(parts[1].rows)
@@ -102,7 +107,8 @@ def load(
         output.layer: Target(names[output.label], encoded[output.layer][1], scalings.get(output.layer))
         for output in outputs
     }
-    return Dataset(samples(0), samples(1), inputs, targets, None if spec.validation else test)
+    rows = None if spec.validation else test
+    return Dataset(samples(0), samples(1), inputs, targets, rows, budget.folder if budget.in_files else None)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,7 +131,13 @@ class _Part:
 
 
 def _own_part(
-    spec: DatasetSpec, files: tuple[Path, Path], train: _Part, outputs: Sequence[Output], errors: list[FieldError]
+    spec: DatasetSpec,
+    files: tuple[Path, Path],
+    train: _Part,
+    outputs: Sequence[Output],
+    errors: list[FieldError],
+    *,
+    budget: Budget,
 ) -> _Part:
     """Return the held-out part from data of its own; their errors are added to `errors`.
 
@@ -138,7 +150,7 @@ def _own_part(
     place = validation_path(spec)
     with_classes = {output.label for output in outputs if train.encoded.get(output.layer, ((), ()))[1]}
     try:
-        own = read_validation(spec, *files, train.raw, with_classes)
+        own = read_validation(spec, *files, train.raw, with_classes, budget=budget)
     except InvalidSpec as invalid:
         errors += invalid.errors
         return _Part(train.raw, train.rows[:0], train.encoded, train.weights)
@@ -234,7 +246,13 @@ def look(spec: DatasetSpec, path: Path, validation: Path | None = None) -> list[
 
 
 def _preprocessing(
-    spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64], start: Preprocessing | None
+    spec: DatasetSpec,
+    name: str,
+    raw: RawInput,
+    train: NDArray[np.int64],
+    start: Preprocessing | None,
+    *,
+    budget: Budget,
 ) -> Preprocessing:
     shape, input_, kind = raw.values.shape[1:], spec.inputs.get(name), Kind.of(raw.values.dtype)
     if input_ is not None and input_.categories:
@@ -246,7 +264,7 @@ def _preprocessing(
         )
     same = start is not None and (start.shape, start.feature_names) == (shape, _names(raw))
     kept = start.transforms if start is not None and same else ()
-    return Preprocessing(shape, raw.columns, raw.is_table, fit(spec, raw, train, kept), kind=kind)
+    return Preprocessing(shape, raw.columns, raw.is_table, fit(spec, raw, train, kept, budget=budget), kind=kind)
 
 
 def _vocabulary(name: str, raw: RawInput, train: NDArray[np.int64]) -> list[str]:
@@ -261,24 +279,29 @@ def _names(raw: RawInput) -> tuple[str, ...]:
     return raw.columns if raw.is_table else ()
 
 
-def _float32(preprocessing: Preprocessing, part: _Part, spec: DatasetSpec, name: str) -> NDArray[np.float32]:
+def _float32(
+    preprocessing: Preprocessing, part: _Part, spec: DatasetSpec, name: str, budget: Budget
+) -> NDArray[np.float32]:
     """Preprocess the samples of a part for the network; contiguous float32. Raises InvalidSpec."""
     where = part.place or (f"dataset.inputs.{name}" if spec.inputs else "dataset.features")
     if part.raw.inputs is None:
         return np.empty((0, *preprocessing.prepared_shape), np.float32)  # its errors are known
     raw, rows = part.raw.inputs[name], part.rows
-    try:
-        with np.errstate(over="ignore"):
-            result = preprocessing.apply(raw.values[rows])
-    except SampleError as error:  # a category that the training data lack
-        text = f"{feature_text(raw, error.place)}: {error.args[0]} of the training data"
-        raise InvalidSpec([FieldError(where, f"{text} (row {(error.row or 0) + 1})")]) from error
-    if not (finite := np.isfinite(result)).all():
-        row, *place = (int(i) for i in np.argwhere(~finite)[0])
-        source = preprocessing.source(tuple(place))
-        value = raw.values[(rows[row], *source)]
-        text = f"{feature_text(raw, source)}: {preprocessing.shown(value, source)} in row {rows[row] + 1}"
-        what, setting = preprocessing.why_not_finite(float(value), tuple(place))
-        path = setting_path(spec, raw, source, setting) if setting and not part.place else where
-        raise InvalidSpec([FieldError(path, f"{text} {what}")])
+    result = budget.empty((len(rows), *preprocessing.prepared_shape), np.float32)
+    for block in blocks(len(rows), raw.values.shape[1:]):
+        numbers = rows[block]
+        try:
+            with np.errstate(over="ignore"):
+                result[block] = preprocessing.apply(raw.values[numbers])
+        except SampleError as error:  # a category that the training data lack
+            text = f"{feature_text(raw, error.place)}: {error.args[0]} of the training data"
+            raise InvalidSpec([FieldError(where, f"{text} (row {numbers[error.row or 0] + 1})")]) from error
+        if not (finite := np.isfinite(result[block])).all():
+            row, *place = (int(i) for i in np.argwhere(~finite)[0])
+            source = preprocessing.source(tuple(place))
+            value = raw.values[(numbers[row], *source)]
+            text = f"{feature_text(raw, source)}: {preprocessing.shown(value, source)} in row {numbers[row] + 1}"
+            what, setting = preprocessing.why_not_finite(float(value), tuple(place))
+            path = setting_path(spec, raw, source, setting) if setting and not part.place else where
+            raise InvalidSpec([FieldError(path, f"{text} {what}")])
     return result

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -23,6 +24,9 @@ from .raw import RawData, unreadable
 HEADER_BYTES = 16_384
 """Maximum bytes of an array's header; NumPy's own limit is 10,000 characters."""
 
+BLOCK_BYTES = 2**20
+"""Bytes that are unpacked at a time."""
+
 DIRECTORY_BYTES = 2**20
 """Maximum bytes of an archive's directory, enough for about 10,000 arrays. In memory it takes ten times as much."""
 
@@ -35,9 +39,9 @@ _TAIL_BYTES = 2**16 + _END_BYTES + _WIDE_END_BYTES
 _VERSIONS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], budget: Budget) -> RawData:
     """Read the arrays of an NPZ file; see `read_arrays`."""
-    return read_arrays("an NPZ file", _opened, files, spec, as_written)
+    return read_arrays("an NPZ file", _opened, files, spec, as_written, budget=budget)
 
 
 @contextmanager
@@ -59,9 +63,9 @@ class _Archive:
         """See `Arrays`. Only the header is unpacked."""
         return _problem(self._archive, wanted, budget)
 
-    def read(self, name: str) -> NDArray[Any]:
+    def read(self, name: str, budget: Budget) -> NDArray[Any]:
         """See `Arrays`."""
-        return read_array(self._archive, name)
+        return read_array(self._archive, name, budget)
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -117,13 +121,22 @@ def _problem(archive: zipfile.ZipFile, wanted: Wanted, budget: Budget) -> str | 
     if ratio := expansion(size, member.compress_size):
         text = f"is {ratio} times as large as its compressed form, more than the"
         return f"{text} {MAXIMUM_EXPANSION} times that are read: save it with numpy.savez, which does not compress"
-    filled = 8 * prod(shape) if wanted.is_optional else 0
-    budget.spend(size + filled, values=prod(shape), texts=prod(shape) if dtype.kind == "U" else 0)
+    if dtype.kind == "U":
+        budget.spend(size, texts=prod(shape))
+    else:
+        budget.foresee(size)
     return None
 
 
-def read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+def read_array(archive: zipfile.ZipFile, name: str, budget: Budget) -> NDArray[Any]:
     """Unpack an array whose declarations have been checked."""
     with archive.open(f"{name}.npy") as member:
-        array: NDArray[Any] = npy.read_array(member, allow_pickle=False)
-    return array
+        shape, is_fortran, dtype = _VERSIONS[npy.read_magic(member)](member)
+        array = budget.empty(shape[::-1] if is_fortran else shape, dtype)
+        values, done = array.reshape(-1).view(np.uint8), 0
+        while read := member.read(BLOCK_BYTES):  # at the end of the member its checksum is compared
+            values[done : done + len(read)] = np.frombuffer(read, np.uint8)
+            done += len(read)
+        if done < len(values):
+            raise EOFError(f"{name} has {done} of {len(values)} bytes")
+    return array.T if is_fortran else array

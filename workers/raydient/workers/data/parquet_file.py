@@ -18,9 +18,9 @@ from .tables import Diagnosis, read_tables
 BUFFER_BYTES = 2**20
 
 
-def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
+def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], budget: Budget) -> RawData:
     """Read the samples of Parquet files; see `read_tables`."""
-    return read_tables(files, spec, as_written, read_table)
+    return read_tables(files, spec, as_written, read_table, budget)
 
 
 def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
@@ -48,5 +48,6 @@ class _Parquet:
             page_checksum_verification=True,
         ) as file:
             rows = file.metadata.num_rows
-            budget.spend(8 * rows * len(names), values=rows * len(names), texts=rows * len(texts))
+            budget.foresee(8 * rows * (len(names) - len(texts)))
+            budget.spend(8 * rows * len(texts), texts=rows * len(texts))
             yield from file.iter_batches(BATCH_ROWS, columns=names, use_threads=True)

@@ -15,8 +15,13 @@ from raydient.workers.network.losses import Labels
 
 from .csv_values import are_booleans, to_numbers
 from .faults import CELL_BYTES
+from .limits import Budget
 from .raw import RawData, RawInput
+from .rows import Rows
 from .table_columns import Column, Columns
+
+CACHED_VALUES = 2**15
+"""Values that are brought side by side at a time, so that they stay in a core's cache until whole rows are there."""
 
 
 class BadValueError(Exception):
@@ -29,17 +34,23 @@ class Table:
     Args:
         names: of all columns of the file.
         columns: the columns.
+        budget: limit on the memory.
 
     Attributes:
         names, columns: the arguments.
         rows: number of rows so far.
     """
 
-    def __init__(self, names: Sequence[str], columns: Columns) -> None:
+    def __init__(self, names: Sequence[str], columns: Columns, budget: Budget) -> None:
         self.names, self.columns, self.rows = names, columns, 0
         self._used = columns.all
         self._places = {column.place: i for i, column in enumerate(self._used)}
-        self._blocks: dict[str, list[NDArray[Any]]] = {name: [] for name in columns.inputs}
+        self._numbers = {
+            name: Rows(len(several), budget) for name, several in columns.inputs.items() if not several[0].is_text
+        }
+        self._texts: dict[str, list[NDArray[np.object_]]] = {
+            name: [] for name in columns.inputs if name not in self._numbers
+        }
         self._labels: dict[str, list[list[pa.Array]]] = {
             name: [[] for _ in several] for name, several in columns.labels.items()
         }
@@ -53,12 +64,17 @@ class Table:
 
         Raises:
             BadValueError: a value is missing where it may not be, is not finite, or is too long.
+            InvalidSpec: the numbers take too much memory.
         """
         for column, one in zip(self._used, values, strict=True):
             if column.is_text:
                 _check_texts(one, is_optional=column.is_optional)
         for name, columns in self.columns.inputs.items():
-            self._blocks[name].append(self._block(values, columns))
+            used = [values[self._places[column.place]] for column in columns]
+            if name in self._numbers:
+                self._numbers[name].add(_block(used, columns))
+            else:
+                self._texts[name].append(_side_by_side(used))
         for name, several in self.columns.labels.items():
             for column, chunks in zip(several, self._labels[name], strict=True):
                 chunks.append(values[self._places[column.place]])
@@ -66,32 +82,22 @@ class Table:
 
     def extend(self, other: Self) -> None:
         """Add the rows of a table with the same inputs and labels, which must not be used any more."""
-        for name, blocks in self._blocks.items():
-            blocks.extend(other._blocks[name])
+        for name, rows in self._numbers.items():
+            rows.extend(other._numbers[name])
+        for name, blocks in self._texts.items():
+            blocks.extend(other._texts[name])
         for name, several in self._labels.items():
             for chunks, further in zip(several, other._labels[name], strict=True):
                 chunks.extend(further)
         self.rows += other.rows
 
-    def _block(self, values: Sequence[pa.Array], columns: Sequence[Column]) -> NDArray[Any]:
-        """Columns side by side, (rows, columns), float64, NaN where a value is missing, or texts."""
-        dtype = object if columns[0].is_text else np.float64
-        block = np.empty((len(values[0]), len(columns)), dtype)
-        for i, column in enumerate(columns):
-            one = values[self._places[column.place]]
-            block[:, i] = texts_of(one) if column.is_text else one.to_numpy(zero_copy_only=False)
-        if dtype is np.float64:
-            bad = ~np.isfinite(block)
-            if bad.any() and (bad & ~(np.isnan(block) & [column.is_optional for column in columns])).any():
-                raise BadValueError
-        return block
-
     def result(self, as_written: Collection[str]) -> RawData:
         """Return the data; labels in `as_written` as texts too. Call it only once, because it releases the blocks."""
-        inputs = {
-            name: RawInput(_joined(self._blocks[name]), tuple(column.name for column in columns), is_table=True)
-            for name, columns in self.columns.inputs.items()
-        }
+        inputs = {}
+        for name, columns in self.columns.inputs.items():
+            is_text = name in self._texts
+            values = np.concatenate(self._texts.pop(name)) if is_text else self._numbers.pop(name).whole()
+            inputs[name] = RawInput(values, tuple(column.name for column in columns), is_table=True)
         labels = {name: [_concatenated(chunks) for chunks in several] for name, several in self._labels.items()}
         return raw_data(self.columns, labels, self.rows, as_written, inputs=inputs)
 
@@ -157,15 +163,20 @@ def _check_texts(values: pa.Array, *, is_optional: bool) -> None:
             raise BadValueError
 
 
-def _joined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
-    """Concatenate the blocks along the rows; each block is released after it is copied."""
-    whole = np.empty((sum(map(len, blocks)), *blocks[0].shape[1:]), blocks[0].dtype)
-    stop = len(whole)
-    while blocks:
-        block = blocks.pop()
-        whole[stop - len(block) : stop] = block
-        stop -= len(block)
-    return whole
+def _block(values: Sequence[pa.Array], columns: Sequence[Column]) -> NDArray[np.float64]:
+    """Return columns of numbers side by side, (rows, columns), NaN where a value is missing. Raises BadValueError."""
+    block = np.empty((len(values[0]), len(columns)))
+    arrays = [one.to_numpy(zero_copy_only=False) for one in values]
+    is_optional = [column.is_optional for column in columns]
+    rows = max(1, CACHED_VALUES // len(columns))
+    for start in range(0, len(block), rows):
+        part = block[start : start + rows]
+        for i, array in enumerate(arrays):
+            part[:, i] = array[start : start + rows]
+        bad = ~np.isfinite(part)
+        if bad.any() and (bad & ~(np.isnan(part) & is_optional)).any():
+            raise BadValueError
+    return block
 
 
 def _labels(columns: Sequence[pa.Array]) -> Labels:

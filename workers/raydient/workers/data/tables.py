@@ -41,7 +41,9 @@ ReadOne = Callable[[Path, DatasetSpec, Budget], Table | Diagnosis]
 """Reads what a specification selects of one file. Raises InvalidSpec if it is no table, or a column is missing."""
 
 
-def read_tables(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], read_one: ReadOne) -> RawData:
+def read_tables(
+    files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], read_one: ReadOne, budget: Budget
+) -> RawData:
     """Read the rows of one file, or of several, one after another.
 
     Args:
@@ -49,20 +51,22 @@ def read_tables(files: Sequence[Path], spec: DatasetSpec, as_written: Collection
         spec: which columns to read; all others may hold anything.
         as_written: names of labels to return as texts, even if they are numbers.
         read_one: reads a file.
+        budget: limit on the memory.
 
     Raises:
         InvalidSpec: a file is no table, or a column is missing; of several files the messages begin with its name.
     """
     if len(files) == 1:
-        one = read_one(files[0], spec, Budget())
+        one = read_one(files[0], spec, budget)
         if isinstance(one, Diagnosis):
             return raw_data(one.columns, one.labels, one.rows, as_written, errors=one.errors)
         return one.result(as_written)
-    return _read_several(files, spec, as_written, read_one)
+    return _read_several(files, spec, as_written, read_one, budget)
 
 
-def _read_several(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], read_one: ReadOne) -> RawData:
-    budget = Budget()
+def _read_several(
+    files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], read_one: ReadOne, budget: Budget
+) -> RawData:
     first: Table | Diagnosis | None = None
     table: Table | None = None
     errors: list[FieldError] = []

@@ -12,6 +12,8 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import quoted
 from raydient.workers.network import Bounding, Dates, FitError, Imputation, Logarithm, Scaling, Settings, Transform
 
+from .blocks import blocks
+from .limits import Budget
 from .raw import RawInput
 
 Fit = Callable[[NDArray[np.number]], Transform]
@@ -35,7 +37,7 @@ class _Step:
 
 
 def fit(
-    spec: DatasetSpec, raw: RawInput, train: NDArray[np.int64], kept: Sequence[Transform] = ()
+    spec: DatasetSpec, raw: RawInput, train: NDArray[np.int64], kept: Sequence[Transform] = (), *, budget: Budget
 ) -> tuple[Transform, ...]:
     """Return the steps that a specification asks for, fitted in order, each on the result of those before.
 
@@ -46,6 +48,8 @@ def fit(
         kept: fitted steps of another model of the same columns. A step with the same settings is used as it is, and a
             number in place of missing values where that column has one.
 
+        budget: limit on the memory.
+
     Raises:
         InvalidSpec: a step cannot be fitted to a feature.
     """
@@ -54,9 +58,9 @@ def fit(
     for step in _steps(spec, raw, kept):
         transform = next((one for one in kept if one.settings == step.settings), None)
         if transform is None:
-            x = raw.values[train] if x is None else x
+            x = _gathered(raw.values, train, budget) if x is None else x
             for before in fitted[applied:]:
-                x = before.apply(x.astype(np.float64, copy=False))
+                x = _applied(before, x, budget)
             applied = len(fitted)
             try:
                 transform = step.fit(x)
@@ -66,6 +70,22 @@ def fit(
                 raise InvalidSpec([FieldError(path, f"{feature_text(raw, place)}: {error}")]) from None
         fitted.append(transform)
     return tuple(fitted)
+
+
+def _gathered(values: NDArray[np.number], rows: NDArray[np.int64], budget: Budget) -> NDArray[np.number]:
+    """Return some rows."""
+    gathered = budget.empty((len(rows), *values.shape[1:]), values.dtype)
+    for block in blocks(len(rows), values.shape[1:]):
+        gathered[block] = values[rows[block]]
+    return gathered
+
+
+def _applied(transform: Transform, x: NDArray[np.number], budget: Budget) -> NDArray[np.number]:
+    """Return samples after a step."""
+    applied = budget.empty((len(x), *transform.shape(x.shape[1:])), np.float64)
+    for block in blocks(len(x), x.shape[1:]):
+        applied[block] = transform.apply(x[block].astype(np.float64, copy=False))
+    return applied
 
 
 def _steps(spec: DatasetSpec, raw: RawInput, kept: Sequence[Transform]) -> Iterator[_Step]:

@@ -16,6 +16,7 @@ from raydient.workers.network.losses import Encoded, LabelError, loss_class, sho
 
 from .formats import find_format, read
 from .labels import encode
+from .limits import Budget
 from .raw import RawData, RawInput
 
 MEND = "leave out what the training data lack, or name the columns to use in `dataset.features`"
@@ -28,7 +29,13 @@ def validation_path(spec: DatasetSpec) -> str:
 
 
 def read_validation(
-    spec: DatasetSpec, training: Path, path: Path, raw: RawData, as_written: Collection[str]
+    spec: DatasetSpec,
+    training: Path,
+    path: Path,
+    raw: RawData,
+    as_written: Collection[str],
+    *,
+    budget: Budget | None = None,
 ) -> RawData:
     """Read the held-out data at `path`; its errors have the path of the setting that names them.
 
@@ -36,7 +43,7 @@ def read_validation(
         spec: of the training data, with `validation`.
         training, path: the files, which may be the same one.
         raw: the training data.
-        as_written: see `read`.
+        as_written, budget: see `read`.
     """
     where, names = validation_path(spec), spec.validation.arrays if spec.validation else {}
     format_, wanted = find_format(path), find_format(training)
@@ -49,7 +56,7 @@ def read_validation(
     if names and is_table:
         raise InvalidSpec([FieldError("dataset.validation.arrays", "a table has no arrays: name a file in `uri`")])
     try:
-        own = read(renamed(spec, names), path, as_written)
+        own = read(renamed(spec, names), path, as_written, budget)
     except InvalidSpec as invalid:
         raise InvalidSpec(FieldError(where, error.message) for error in invalid.errors) from invalid
     errors = _differences(raw, own, is_table=is_table) + [error.message for error in own.errors]
