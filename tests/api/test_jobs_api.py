@@ -94,7 +94,6 @@ def test_the_specification_is_returned_with_every_default(client):
         "seed": 0,
         "optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}},
         "sparse": {"exact": {}},
-        "initial_weights": "",
         "numerics": {"strict": {}},
         "accumulate": 1,
         "schedule": {"constant": {}},

@@ -5,8 +5,11 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner, Result
+from safetensors.numpy import save_file
 
 from raydient.client.cli import program
 from raydient.workers import network
@@ -188,3 +191,20 @@ def test_the_rows_that_are_held_out_are_written(points: Path, tmp_path: Path) ->
         "no row of the data is held out: `dataset.validation` names other data\n",
     )
     assert run("check", points, "--held-out", tmp_path / "absent" / "rows.csv").exit_code == 2
+
+
+def test_check_shows_which_parameters_another_model_gives(points: Path) -> None:
+    save_file({"old.kernel": np.ones((2, 1), np.float32)}, points.parent / "w.safetensors")
+    job = yaml.safe_load(points.read_text())
+    weights = {"from": "w.safetensors", "exclude": ["*.bias"], "rename": {"old": "dense_1"}}
+    job["training"] = {**job.get("training", {}), "initial_weights": weights}
+    points.write_text(yaml.safe_dump(job))
+    done = run("check", points)
+    assert (
+        "\nfrom w.safetensors: dense_1.kernel (old.kernel there)\nby their initializers: dense_1.bias\n" in done.stdout
+    )
+    assert json.loads(run("check", points, "--json").stdout)["initial_weights"] == {
+        "from": "w.safetensors",
+        "taken": {"dense_1.kernel": "old.kernel"},
+        "initialized": ["dense_1.bias"],
+    }

@@ -48,10 +48,9 @@ def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=unen
     schedule, network, data = prepared.schedule, prepared.network, prepared.dataset.train
     training, trained = prepared.spec.training, Trained()
     weights = np.zeros(network.layout.size, np.float32)
-    if prepared.initial_weights is None:
-        network.initialize(training.seed, weights)
-    else:
-        read_weights(network, prepared.initial_weights, weights)
+    network.initialize(training.seed, weights)
+    if prepared.initial_weights is not None:
+        read_weights(network, prepared.initial_weights, weights, prepared.taken)
     update, step = (update or Update)(training, network, weights, schedule), 0
 
     def gradient(at, rows, leaf, scale, number=0, share=None):

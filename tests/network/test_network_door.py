@@ -36,12 +36,15 @@ def test_public_names():
         "Target",
         "Transform",
         "Verdict",
+        "WeightsError",
         "build",
         "category_places",
         "category_texts",
         "check_gradients",
         "check_structure",
+        "chosen_parameters",
         "describe",
+        "ends_of",
         "evaluate",
         "export_model",
         "index_problems",
@@ -57,7 +60,7 @@ def test_public_names():
         "save_model",
         "shape_text",
         "table_uses",
-        "weights_problem",
+        "weights_to_take",
     ]
     assert all(hasattr(network, name) for name in network.__all__)
 

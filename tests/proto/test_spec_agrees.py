@@ -53,7 +53,7 @@ def pairs(
         yield pair
         for name, field in pair[0].model_fields.items():
             inner = bare(field.annotation)
-            described = pair[1].fields_by_name[name].message_type
+            described = pair[1].fields_by_name[field.alias or name].message_type
             if get_origin(inner) is tuple:
                 inner = bare(get_args(inner)[0])
             elif get_origin(inner) is dict:
@@ -71,9 +71,9 @@ def test_each_model_has_one_message_and_each_message_one_model() -> None:
 
 @pytest.mark.parametrize(("model", "message"), PAIRS, ids=lambda value: value.name if hasattr(value, "name") else "")
 def test_the_fields_are_the_same(model: type[Model], message: Descriptor) -> None:
-    assert list(model.model_fields) == [field.name for field in message.fields]
+    assert list(model.field_names()) == [field.name for field in message.fields]
     for name, field in model.model_fields.items():
-        agree_on_kind(field, message.fields_by_name[name], is_option=issubclass(model, OneOf))
+        agree_on_kind(field, message.fields_by_name[field.alias or name], is_option=issubclass(model, OneOf))
 
 
 def agree_on_kind(field: FieldInfo, described: FieldDescriptor, *, is_option: bool) -> None:
@@ -165,10 +165,11 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
 
 @functools.cache
 def models(model: type[Model]) -> st.SearchStrategy[Any]:
-    fields = {name: values(name, field.annotation) for name, field in model.model_fields.items()}
+    infos = {field.alias or name: field for name, field in model.model_fields.items()}
+    fields = {name: values(name, field.annotation) for name, field in infos.items()}
     if issubclass(model, OneOf):
         return st.one_of(st.fixed_dictionaries({name: value}) for name, value in fields.items())
-    required = {name: value for name, value in fields.items() if model.model_fields[name].is_required()}
+    required = {name: value for name, value in fields.items() if infos[name].is_required()}
     optional = {name: value for name, value in fields.items() if name not in required}
     return st.fixed_dictionaries(required, optional=optional)
 

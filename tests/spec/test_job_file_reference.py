@@ -53,8 +53,8 @@ def models(annotation: Any) -> list[type[Model]]:
 
 def walk(model: type[Model], prefix: str = "") -> Iterator[Field | str]:
     """Every field below a model and, as a text, every option."""
-    for name, info in model.model_fields.items():
-        inner = models(info.annotation)
+    for field, info in model.model_fields.items():
+        name, inner = info.alias or field, models(info.annotation)
         if issubclass(model, Placed) and name in Learned.model_fields:
             yield Field(f"layer.{name}", info)  # every kind has them, and the page lists them once
         elif issubclass(model, OneOf):

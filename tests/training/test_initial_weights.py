@@ -38,7 +38,7 @@ def job(tmp_path):
 def test_weights_are_those_of_the_file(job):
     prepared = job({"d.bias": BIAS, "d.kernel": KERNEL})
     vector = np.full(prepared.network.layout.size, np.nan, np.float32)
-    read_weights(prepared.network, prepared.initial_weights, vector)
+    read_weights(prepared.network, prepared.initial_weights, vector, prepared.taken)
     assert vector.tolist() == [0, 1, 2, 3, 4, 5, 7, 7, 7]
 
 
@@ -312,7 +312,7 @@ def test_weights_outlive_the_job_that_they_come_from(tmp_path, monkeypatch, link
     assert kept.stat().st_nlink == (2 if links else 1)
     model.unlink()
     vector = np.full(9, np.nan, np.float32)
-    read_weights(prepared().network, prepared().initial_weights, vector)
+    read_weights(prepared().network, prepared().initial_weights, vector, prepared().taken)
     assert vector.tolist() == [0, 1, 2, 3, 4, 5, 7, 7, 7]
     kept.unlink()
     with pytest.raises(InvalidSpec, match="there is no model of jobs/other"):

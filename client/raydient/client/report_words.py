@@ -98,7 +98,9 @@ def settings_text(content: Content) -> str:
     if not specification:
         return ""
     try:
-        shown = validate_job(specification).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        shown = validate_job(specification).model_dump(
+            mode="json", exclude_none=True, exclude_defaults=True, by_alias=True
+        )
     except InvalidSpec:  # of another version
         shown = specification
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)

@@ -29,7 +29,12 @@ class Model(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """The JSON form with every default written out."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_none=True, by_alias=True)
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The names of the fields in the JSON form."""
+        return tuple(field.alias or name for name, field in cls.model_fields.items())
 
 
 class OneOf(Model):

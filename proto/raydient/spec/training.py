@@ -11,6 +11,7 @@ from .consistency import SYNCHRONOUS, Consistency
 from .decay import WeightDecay
 from .ending import EarlyStopping, Keep, OnNonFinite, Rollback
 from .functions import Empty
+from .initial_weights import InitialWeights
 from .optimizers import Optimizer, Sgd, Sparse
 from .schedules import LearningRateSchedule, WarmUp
 
@@ -49,7 +50,7 @@ class Training(Model):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     optimizer: Optimizer = Optimizer(sgd=Sgd())
     sparse: Sparse = Sparse(exact=Empty())
-    initial_weights: Annotated[str, Field(max_length=4096)] = ""
+    initial_weights: InitialWeights | None = None
     numerics: Numerics = Numerics(strict=Empty())
     schedule: LearningRateSchedule = LearningRateSchedule(constant=Empty())
     warm_up: WarmUp | None = None
@@ -78,6 +79,11 @@ class Training(Model):
     def keeps_best(self) -> bool:
         """True if the model has the weights of the best epoch."""
         return self.keep.kind == "best"
+
+    @field_validator("initial_weights", mode="before")
+    @classmethod
+    def _no_name_is_none(cls, weights: object) -> object:
+        return None if weights == "" else weights
 
     @field_validator("sparse")
     @classmethod

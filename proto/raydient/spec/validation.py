@@ -76,7 +76,7 @@ def _unknown_key(location: Location, meant: Location | None) -> FieldError:
         return FieldError(path_of(location), f"unknown key; {parent[-1]} has no settings")
     if model is Metric and (setting := setting_of(str(key))):
         return FieldError(path_of(parent), f"there is no {shown(key)}; values of this name have the setting {setting}")
-    remedy = f"did you mean {meant[-1]}?" if meant else f"known here: {', '.join(model.model_fields)}"
+    remedy = f"did you mean {meant[-1]}?" if meant else f"known here: {', '.join(model.field_names())}"
     if issubclass(model, OneOf):
         return FieldError(path_of(parent), f"there is no {shown(key)}; {remedy}")
     return FieldError(path_of(location), f"unknown key; {remedy}")
@@ -93,7 +93,7 @@ def _meant(location: Location, data: Any) -> Location | None:
         for option in empty:
             if key in _models_in(model.model_fields[option].annotation)[0].model_fields:
                 return (*parent, option, key)
-    close = _names_like(str(key), list(model.model_fields))
+    close = _names_like(str(key), model.field_names())
     return (*parent, close[0]) if close else None
 
 

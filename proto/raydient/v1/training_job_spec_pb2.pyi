@@ -184,6 +184,24 @@ class PartColumn(_message.Message):
     test: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, name: _Optional[str] = ..., train: _Optional[_Iterable[str]] = ..., test: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class InitialWeights(_message.Message):
+    __slots__ = ("include", "exclude", "rename")
+    class RenameEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
+    RENAME_FIELD_NUMBER: _ClassVar[int]
+    include: _containers.RepeatedScalarFieldContainer[str]
+    exclude: _containers.RepeatedScalarFieldContainer[str]
+    rename: _containers.ScalarMap[str, str]
+    def __init__(self, include: _Optional[_Iterable[str]] = ..., exclude: _Optional[_Iterable[str]] = ..., rename: _Optional[_Mapping[str, str]] = ..., **kwargs) -> None: ...
+
 class Training(_message.Message):
     __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "sparse", "initial_weights", "numerics", "schedule", "warm_up", "clipping", "early_stopping", "keep", "weight_decay", "accumulate", "max_steps", "max_minutes", "on_non_finite", "average", "consistency")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
@@ -212,7 +230,7 @@ class Training(_message.Message):
     seed: int
     optimizer: _optimizers_pb2.Optimizer
     sparse: _optimizers_pb2.Sparse
-    initial_weights: str
+    initial_weights: InitialWeights
     numerics: Numerics
     schedule: _schedules_pb2.LearningRateSchedule
     warm_up: _schedules_pb2.WarmUp
@@ -226,7 +244,7 @@ class Training(_message.Message):
     on_non_finite: _ending_pb2.OnNonFinite
     average: _scaling_pb2.WeightAverage
     consistency: _consistency_pb2.Consistency
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., sparse: _Optional[_Union[_optimizers_pb2.Sparse, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ..., early_stopping: _Optional[_Union[_ending_pb2.EarlyStopping, _Mapping]] = ..., keep: _Optional[_Union[_ending_pb2.Keep, _Mapping]] = ..., weight_decay: _Optional[_Union[_scaling_pb2.WeightDecay, _Mapping]] = ..., accumulate: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_minutes: _Optional[float] = ..., on_non_finite: _Optional[_Union[_ending_pb2.OnNonFinite, _Mapping]] = ..., average: _Optional[_Union[_scaling_pb2.WeightAverage, _Mapping]] = ..., consistency: _Optional[_Union[_consistency_pb2.Consistency, _Mapping]] = ...) -> None: ...
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., sparse: _Optional[_Union[_optimizers_pb2.Sparse, _Mapping]] = ..., initial_weights: _Optional[_Union[InitialWeights, _Mapping]] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ..., early_stopping: _Optional[_Union[_ending_pb2.EarlyStopping, _Mapping]] = ..., keep: _Optional[_Union[_ending_pb2.Keep, _Mapping]] = ..., weight_decay: _Optional[_Union[_scaling_pb2.WeightDecay, _Mapping]] = ..., accumulate: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_minutes: _Optional[float] = ..., on_non_finite: _Optional[_Union[_ending_pb2.OnNonFinite, _Mapping]] = ..., average: _Optional[_Union[_scaling_pb2.WeightAverage, _Mapping]] = ..., consistency: _Optional[_Union[_consistency_pb2.Consistency, _Mapping]] = ...) -> None: ...
 
 class Numerics(_message.Message):
     __slots__ = ("strict", "any", "portable")

@@ -101,9 +101,27 @@ def _summary(prepared: "Prepared") -> dict[str, Any]:
         "layers": layers,
         **{what: sum(layer[what] for layer in layers) for what in ("parameters", "learned", "operations", "bytes")},
         "microbatch_samples": rows,
+        "initial_weights": _initial_weights(prepared),
         "workers": prepared.spec.resources.workers.max,
         "memory_bytes": asdict(prepared.memory),
     }
+
+
+def _initial_weights(prepared: "Prepared") -> dict[str, Any] | None:
+    """The parameters that begin as in another model, each with its name there, and those that do not."""
+    choice = prepared.spec.training.initial_weights
+    if choice is None:
+        return None
+    names = [parameter.name for parameter in prepared.network.layout.parameters]
+    others = [name for name in names if name not in prepared.taken]
+    return {"from": choice.from_, "taken": dict(prepared.taken), "initialized": others}
+
+
+def _show_initial_weights(initial: dict[str, Any]) -> None:
+    taken = [name if name == old else f"{name} ({old} there)" for name, old in initial["taken"].items()]
+    echo(f"\nfrom {initial['from']}: {', '.join(taken)}")
+    if initial["initialized"]:
+        echo(f"by their initializers: {', '.join(initial['initialized'])}")
 
 
 def _gradients(gradients: "GradientReport", samples: int) -> dict[str, Any]:
@@ -156,6 +174,8 @@ def _show(summary: dict[str, Any]) -> None:
         f"\nbytes: parameters, gradients, and what backward needs, "
         f"for {summary['microbatch_samples']} samples at a time"
     )
+    if summary["initial_weights"]:
+        _show_initial_weights(summary["initial_weights"])
     echo(f"\nmemory: {_memory(summary['memory_bytes'], summary['workers'])}")
 
 

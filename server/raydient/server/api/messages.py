@@ -43,7 +43,7 @@ def read_spec(message: TrainingJobSpec) -> JobSpec:
 
 def spec_message(spec: JobSpec) -> TrainingJobSpec:
     """The specification as a message with all defaults."""
-    fields = spec.model_dump(mode="json", exclude_none=True)
+    fields = spec.canonical()
     fields["training"].setdefault("microbatches", default_microbatches(spec.training.batch_size))
     return ParseDict(fields, TrainingJobSpec())
 

@@ -54,7 +54,7 @@ _SUMMARY = [
 
 def spec_text(spec: JobSpec) -> str:
     """JSON with all defaults; equal specifications give equal text."""
-    return json.dumps(spec.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
+    return json.dumps(spec.canonical(), sort_keys=True, separators=(",", ":"))
 
 
 def spec_row(spec: JobSpec) -> dict[str, Any]:

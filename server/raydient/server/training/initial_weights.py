@@ -3,14 +3,24 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raydient.files import replacing
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.initial_weights import InitialWeights
 from raydient.workers.data import Dataset
-from raydient.workers.network import Network, Signature, preprocessing_problems, read_preprocessing, weights_problem
+from raydient.workers.network import (
+    Network,
+    Signature,
+    WeightsError,
+    chosen_parameters,
+    ends_of,
+    preprocessing_problems,
+    read_preprocessing,
+    weights_to_take,
+)
 
 FIELD = "training.initial_weights"
 MODEL_FILE = "model.safetensors"
@@ -25,25 +35,36 @@ class Start:
     """Weights to start from.
 
     Attributes:
-        name: their name in the specification.
+        choice: the setting in the specification.
         path: their file.
         signature: the inputs and outputs of that model; None if the file does not record them.
     """
 
-    name: str
+    choice: InitialWeights
     path: Path
     signature: Signature | None
 
     def problems(self, network: Network, data: Dataset | None) -> Iterator[FieldError]:
         """Yield the reasons why these weights do not fit the network or the data that it is trained on."""
-        problems: list[str] = []
-        if data is not None and self.signature is not None:
-            problems += preprocessing_problems(self.signature, data.inputs, data.targets)
-        # the shapes of the weights follow from the data: a difference there is the cause of one here
-        if not problems and (problem := weights_problem(network, self.path)):
-            problems.append(problem)
-        for problem in problems:
-            yield FieldError(FIELD, f"{self.name} {problem}")
+        name = self.choice.from_
+        try:
+            inputs, outputs = ends_of(network, chosen_parameters(network, self.choice))
+            problems: list[str] = []
+            if data is not None and self.signature is not None:
+                compared = {name: one for name, one in data.inputs.items() if name in inputs}
+                targets = {name: one for name, one in data.targets.items() if name in outputs}
+                problems += preprocessing_problems(self.signature, compared, targets)
+            yield from (FieldError(FIELD, f"{name} {problem}") for problem in problems)
+            # the shapes of the weights follow from the data: a difference there is the cause of one here
+            if not problems:
+                self.taken(network)
+        except WeightsError as error:
+            about = "" if error.setting.startswith(("include", "exclude")) else f"{name} "
+            yield FieldError(".".join(filter(None, (FIELD, error.setting))), f"{about}{error}")
+
+    def taken(self, network: Network) -> Mapping[str, str]:
+        """Return the parameters that are taken, see `weights_to_take`. Raises WeightsError."""
+        return weights_to_take(network, self.path, self.choice)
 
     def keep(self, kept: Path | None) -> Path:
         """Keep the file at `kept`, if given, and return its path. Raises what `keep_weights` raises."""
@@ -52,17 +73,24 @@ class Start:
         return kept or self.path
 
 
-def find_start(name: str, *, jobs: Path | None, files: Path | None, kept: Path | None) -> Start | None:
-    """Find the weights that a specification names, at `kept` if that file exists; None if `name` is empty.
+def find_start(
+    choice: InitialWeights | None, *, jobs: Path | None, files: Path | None, kept: Path | None
+) -> Start | None:
+    """Find the weights that a specification names, at `kept` if that file exists; None if it names none.
 
     Raises:
         InvalidSpec: as `find_weights`, or if the file cannot be read.
     """
-    if not name:
+    if choice is None:
         return None
+    name = choice.from_
     path = kept if kept is not None and kept.is_file() else find_weights(name, jobs=jobs, files=files)
     try:
-        return Start(name, path, read_preprocessing(path))
+        signature = read_preprocessing(path)
+        if signature is not None:
+            targets = {choice.new_name(output): target for output, target in signature.targets.items()}
+            signature = replace(signature, targets=targets)
+        return Start(choice, path, signature)
     except ValueError as error:
         raise _invalid(f"{name} {error}") from error
 

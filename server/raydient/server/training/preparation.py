@@ -1,7 +1,7 @@
 """Prepares a job from its specification and its data file; finds every invalid input before anything starts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Prepared:
 
     Attributes:
         ranges: range of weights of each parameter server.
+        initial_weights: file of the model that training starts from, if there is one.
+        taken: the parameters that begin as in that file, with their names there.
     """
 
     spec: JobSpec
@@ -50,6 +52,7 @@ class Prepared:
     ranges: Sequence[Range]
     memory: MemoryEstimate
     initial_weights: Path | None = None
+    taken: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def division(self) -> Sequence[Mapping[str, Range]]:
@@ -122,8 +125,9 @@ def prepare(
         spec = spec.model_copy(update={"network": weighed})
         network = build(weighed, data.input_shapes, training=True)
     schedule, divided, memory = _lay_out(spec, network, facts, memory_bytes)
+    taken = start.taken(network) if start else {}
     initial = start.keep(kept) if start else None
-    return Prepared(spec, data, network, schedule, divided, memory, initial)
+    return Prepared(spec, data, network, schedule, divided, memory, initial, taken)
 
 
 def check(

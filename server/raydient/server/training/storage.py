@@ -247,10 +247,10 @@ class Storage:
 def beginning(prepared: Prepared) -> StartingPoint:
     """Return the initial weights of a job."""
     weights = np.zeros(prepared.network.layout.size, np.float32)
-    if prepared.initial_weights is None:
+    if len(prepared.taken) < len(prepared.network.layout.parameters):
         prepared.network.initialize(prepared.spec.training.seed, weights)
-    else:
-        read_weights(prepared.network, prepared.initial_weights, weights)
+    if prepared.initial_weights is not None:
+        read_weights(prepared.network, prepared.initial_weights, weights, prepared.taken)
     return StartingPoint({"weights": weights})
 
 

@@ -15,7 +15,15 @@ from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradi
 from .graph import Network, Output
 from .imputation import Imputation
 from .indices import Extent, TableUse, index_problems, table_uses
-from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
+from .initial_weights import (
+    WeightsError,
+    chosen_parameters,
+    ends_of,
+    preprocessing_problems,
+    read_preprocessing,
+    read_weights,
+    weights_to_take,
+)
 from .layers import Pass, Shape, shape_text
 from .memory import program_bytes
 from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
@@ -55,12 +63,15 @@ __all__ = [
     "Target",
     "Transform",
     "Verdict",
+    "WeightsError",
     "build",
     "category_places",
     "category_texts",
     "check_gradients",
     "check_structure",
+    "chosen_parameters",
     "describe",
+    "ends_of",
     "evaluate",
     "export_model",
     "index_problems",
@@ -76,5 +87,5 @@ __all__ = [
     "save_model",
     "shape_text",
     "table_uses",
-    "weights_problem",
+    "weights_to_take",
 ]

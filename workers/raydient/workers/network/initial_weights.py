@@ -4,7 +4,8 @@ Weights depend on the columns, their preparation, the categories and the classes
 For a file of another program only the names and shapes of the parameters are checked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -12,31 +13,92 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.initial_weights import InitialWeights
 from raydient.spec.layers import INPUT
 
-from .graph import Network
+from .ends import input_number, is_input
+from .graph import Network, Node
 from .preprocessing import Preprocessing, Target
 from .signature import FORMATS, Signature, read_signature
 
 
-def weights_problem(network: Network, path: Path) -> str | None:
-    """The reason why a safetensors file cannot provide all weights of `network`, or None. Reads only the header."""
+class WeightsError(ValueError):
+    """A file that cannot provide the initial weights that a job asks for.
+
+    Attributes:
+        setting: path of the setting below `training.initial_weights`; empty if it is the file itself.
+    """
+
+    def __init__(self, message: str, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
+def weights_to_take(network: Network, path: Path, choice: InitialWeights) -> dict[str, str]:
+    """Return the parameters of `network` that a safetensors file provides, with their names in the file.
+
+    Reads only the header.
+
+    Raises:
+        WeightsError: the file lacks a parameter that is asked for, or has it in another shape or under two names, or a
+            pattern or a name does not occur.
+    """
     try:
         with safe_open(path, framework="np") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
             tensors = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (OSError, SafetensorError) as error:
-        return f"is no safetensors file that can be read: {error}"
-    wanted = {p.name: p.shape for p in network.layout.parameters}
-    if missing := [name for name in wanted if name not in tensors]:
-        return f"has no {missing[0]}{_more(missing)}, which the network needs"
-    if unknown := sorted(tensors.keys() - wanted.keys()):
-        return f"has {unknown[0]}{_more(unknown)}, which the network does not have"
-    for name, shape in wanted.items():
-        held, kind = tensors[name]
-        if held != shape or kind != "F32":
-            return f"has {name} as {kind} {list(held)}, but the network needs F32 {list(shape)}"
-    return None
+        raise WeightsError(f"is no safetensors file that can be read: {error}") from error
+    names = _renamed(tensors, choice)
+    shapes = {p.name: p.shape for p in network.layout.parameters}
+    wanted = chosen_parameters(network, choice)
+    mend = ": leave it out by `exclude`" if choice.is_partial else ""
+    if missing := [name for name in wanted if name not in names]:
+        raise WeightsError(f"has no {missing[0]}{_more(missing)}, which the network needs{mend}")
+    if not choice.is_partial and (unknown := sorted(names.keys() - shapes.keys())):
+        raise WeightsError(f"has {unknown[0]}{_more(unknown)}, which the network does not have")
+    for name in wanted:
+        held, kind = tensors[names[name]]
+        if held != shapes[name] or kind != "F32":
+            was = f" (as {names[name]})" if names[name] != name else ""
+            text = f"has {name}{was} as {kind} {list(held)}, but the network needs F32 {list(shapes[name])}{mend}"
+            raise WeightsError(text)
+    return {name: names[name] for name in wanted}
+
+
+def _renamed(tensors: Iterable[str], choice: InitialWeights) -> dict[str, str]:
+    """Return the names of tensors in the file by those in the network. Raises WeightsError."""
+    there = sorted(tensors)
+    for old in choice.rename:
+        if not any(old in (name, name.partition(".")[0]) for name in there):
+            raise WeightsError(f'has no parameter or layer "{old}", only {_few(there)}', f"rename.{old}")
+    names: dict[str, str] = {}
+    for old in there:
+        new = choice.new_name(old)
+        if new in names:
+            raise WeightsError(f"has {names[new]} and {old}, which would both be {new}: rename one of them", "rename")
+        names[new] = old
+    return names
+
+
+def chosen_parameters(network: Network, choice: InitialWeights) -> list[str]:
+    """Return the parameters of the network that are taken from the file.
+
+    Raises:
+        WeightsError: a pattern matches no parameter, or no parameter is left.
+    """
+    names = [parameter.name for parameter in network.layout.parameters]
+    for setting in ("include", "exclude"):
+        for place, pattern in enumerate(getattr(choice, setting)):
+            if not any(fnmatchcase(name, pattern) for name in names):
+                text = f'no parameter of the network matches "{pattern}", these are {_few(names)}'
+                raise WeightsError(text, f"{setting}[{place}]")
+    included = [name for name in names if any(fnmatchcase(name, one) for one in choice.include or ("*",))]
+    chosen = [name for name in included if not any(fnmatchcase(name, one) for one in choice.exclude)]
+    if not chosen:
+        text = "matches every parameter that would be taken: leave `initial_weights` out, or exclude fewer"
+        raise WeightsError(text, "exclude")
+    return chosen
 
 
 def read_preprocessing(path: Path) -> Signature | None:
@@ -62,8 +124,8 @@ def preprocessing_problems(
 
     Args:
         start: inputs and outputs of the file with the weights.
-        inputs: the job's inputs, by name; prepared by the figures of the file where both prepare them in the same way.
-        targets: targets of the job's outputs, by name.
+        inputs: inputs of the job, by name; prepared by the figures of the file where both prepare them in the same way.
+        targets: targets of outputs of the job, by name.
     """
     for name, preprocessing in inputs.items():
         if name not in start.inputs:
@@ -79,6 +141,34 @@ def preprocessing_problems(
             )
         if name in start.targets:
             yield from _label_problems(name, start.targets[name], target)
+
+
+def ends_of(network: Network, chosen: Collection[str]) -> tuple[set[str], set[str]]:
+    """Return the inputs and the outputs whose data decide about the meaning of these parameters.
+
+    Those are the ends between which and the layer of such a parameter are only layers without parameters.
+    """
+    inputs, outputs = list(network.input_shapes), set()
+    touched: set[str] = set()
+    reached: list[set[str]] = []  # by node: the inputs that reach its output unchanged by parameters
+    for node in network.nodes:
+        sources = set().union(*({inputs[input_number(one)]} if is_input(one) else reached[one] for one in node.sources))
+        if _taken(node, chosen):
+            touched |= sources
+        reached.append(set() if node.layer.parameters else sources)
+    for output in network.outputs:
+        waiting = [output.place]
+        while waiting:
+            node = network.nodes[waiting.pop()]
+            if _taken(node, chosen):
+                outputs.add(output.name)
+            elif not node.layer.parameters:
+                waiting += [source for source in node.sources if not is_input(source)]
+    return touched, outputs
+
+
+def _taken(node: Node, chosen: Collection[str]) -> bool:
+    return any(f"{node.parameters_of}.{p.name}" in chosen for p in node.layer.parameters)
 
 
 def _label_problems(name: str, start: Target, job: Target) -> Iterator[str]:
@@ -165,11 +255,12 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(repr(name[:100]) for name in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def read_weights(network: Network, path: Path, vector: NDArray[np.float32]) -> None:
-    """Fill `vector` (layout.size,) from a file that `weights_problem` finds nothing wrong with."""
+def read_weights(network: Network, path: Path, vector: NDArray[np.float32], taken: Mapping[str, str]) -> None:
+    """Fill the parameters in `vector` (layout.size,) that `weights_to_take` returned from its file."""
+    views = network.layout.views(vector)
     with safe_open(path, framework="np") as file:
-        for name, view in network.layout.views(vector).items():
-            view[...] = file.get_tensor(name)
+        for name, old in taken.items():
+            views[name][...] = file.get_tensor(old)
 
 
 def _more(names: list[str]) -> str:
