@@ -241,7 +241,9 @@ def test_labels_that_are_booleans(tmp_path: Path) -> None:
     table = pd.DataFrame({"x": [-2.0, -1.0, 3.0], "y": [False, True, True]})
     table.to_csv(tmp_path / "pandas.csv", index=False)
     (tmp_path / "other.csv").write_text("x,y\n-2,false\n-1,true\n3,TRUE\n")
-    for data in (table, tmp_path / "pandas.csv", tmp_path / "other.csv", table.astype({"y": object})):
+    (tmp_path / "numbers.csv").write_text("x,y\n-2,0\n-1,1\n3,1.0\n")
+    files = [tmp_path / f"{name}.csv" for name in ("pandas", "other", "numbers")]
+    for data in (table, *files, table.astype({"y": object}), table.astype({"y": int}), table.astype({"y": float})):
         assert LocalModel(network).evaluate(data).confusions["dense_1"].counts.tolist() == [[1, 0], [1, 1]]
     assert LocalModel(network).predict(table).class_names == ("False", "True")
 

@@ -173,6 +173,10 @@ def test_the_field_of_a_step_is_named(path, step, name, value):
         ({"transforms": {}}, "inputs.input.transforms"),
         ({"transforms": None}, "inputs.input.transforms is missing"),
         ({"kind": "date"}, "inputs.input.kind"),
+        ({"hashing": [1, 0]}, "inputs.input.hashing.0"),
+        ({"hashing": [9, 2**40]}, "inputs.input.hashing.1"),
+        ({"hashing": [9, 0], "vocabulary": ["a"]}, "inputs.input.hashing: there is a vocabulary too"),
+        ({"one_hot": True}, "inputs.input.one_hot: the values are no categories"),
         ({"vocabulary": None}, "inputs.input.vocabulary"),
     ],
 )

@@ -14,6 +14,7 @@ def test_public_names():
         "Extent",
         "FitError",
         "GradientReport",
+        "Hashing",
         "Imputation",
         "Kind",
         "LayerRow",

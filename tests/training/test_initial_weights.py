@@ -90,9 +90,20 @@ TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
 BUCKETS = {"inputs": {"town": {**TOWN["inputs"]["town"], "buckets": True}}}
 
 
+HASHED = {"inputs": {"town": {"columns": ["town"], "hashing": {"buckets": 9}}}}
+ONE_HOT = {"inputs": {"town": {**HASHED["inputs"]["town"], "one_hot": True}}}
+
+
 @pytest.mark.parametrize(
     ("text", "first", "second_text", "second", "message"),
     [
+        (
+            "town,y\nUlm,p\nBonn,q\n",
+            HASHED,
+            "town,y\nUlm,p\nBonn,q\n",
+            ONE_HOT,
+            "hashing to 9 buckets with the salt 0 and no one-hot vectors, this job has hashing to 9 buckets",
+        ),
         (
             AB,
             {},

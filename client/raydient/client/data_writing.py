@@ -84,7 +84,7 @@ def _named_classes(dataset: "Dataset | None", columns: Iterable[str]) -> frozens
     """The columns whose booleans keep their names, which take more time to read than 1 and 0."""
     if dataset is None:
         return frozenset(columns)
-    categories = (column for input_ in dataset.inputs.values() if input_.categories for column in input_.columns)
+    categories = (column for input_ in dataset.inputs.values() if input_.is_text for column in input_.columns)
     return frozenset([*categories, *dataset.named_labels.values(), *dataset.label_columns])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydient.spec.csv_text import Dialect
+from raydient.spec.values import BOOLEANS
 
 from .columns import InvalidSamples, named_columns, numbers, own_type, row_number
 from .samples import read_samples
@@ -117,6 +118,10 @@ def _indices(name: str, values: "NDArray[Any]", classes: tuple[str, ...], where:
     from raydient.workers.network import category_places, category_texts
 
     places = category_places(classes)
+    if {text.lower() for text in classes} <= BOOLEANS.keys():
+        for boolean, number in BOOLEANS.items():  # a column of another file may have 0 and 1
+            if boolean in places:
+                places |= dict.fromkeys((f"{number:.0f}", str(number)), places[boolean])
     texts = category_texts(values)
     encoded = np.array([places.get(text, -1) for text in texts], np.int32)
     if len(bad := np.flatnonzero(encoded < 0)):

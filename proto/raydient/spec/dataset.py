@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Protocol
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .base import Model
 from .columns import Column, ColumnSettings, DateForm, Impute, distinct
 from .csv_format import CsvFormat
+from .inputs import Input
 from .layers import INPUT, Name
 from .splits import AnySplit, Split, Validation, split_column
 
@@ -22,52 +21,6 @@ DEFAULT_ARRAY = "x"
 """The array of samples in an NPZ file where the job names none."""
 SAMPLE_WEIGHT = "sample weight"
 """Name of the weights among the columns read beside the inputs; it has a space, which no label's name has."""
-Columns = Annotated[
-    tuple[Column, ...],
-    Field(min_length=1, max_length=65_536, strict=False),
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-]
-
-
-class Input(Model):
-    """One of several inputs: an array of an NPZ file or columns of a CSV file, side by side.
-
-    A category becomes its index in the sorted list of the column's values, from 0, as an embedding takes it. The model
-    keeps the lists. With `buckets` a missing category is 0, one that the training part lacks 1, and its own follow.
-    """
-
-    columns: Columns
-    categories: bool = False
-    buckets: bool = False
-
-    @field_validator("buckets")
-    @classmethod
-    def _of_categories(cls, buckets: bool, info: ValidationInfo) -> bool:
-        if buckets and info.data.get("categories") is False:
-            raise ValueError("only categories have buckets for missing and unknown ones: add `categories: true`")
-        return buckets
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names_alone(cls, data: object) -> object:
-        return {"columns": data} if isinstance(data, str | list | tuple) else data
-
-    @field_validator("columns")
-    @classmethod
-    def _columns_are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
-        return distinct(columns)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core))
-        title, description = schema.pop("title"), schema.pop("description")
-        columns = schema["properties"]["columns"]
-        one = {"type": "string", **columns["items"]}
-        schema["properties"]["columns"] = {"anyOf": [one, columns]}
-        mapping = dict(schema)
-        schema.clear()
-        schema.update(title=title, description=description, anyOf=[one, columns, mapping])
-        return schema
 
 
 class Dataset(Model):
@@ -183,7 +136,7 @@ class Dataset(Model):
         inputs, features = info.data.get("inputs", {}), info.data.get("features", ())
         labels = info.data.get("labels", {}) or {LABEL: info.data.get("label")}
         beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")}
-        categories = {column for input_ in inputs.values() if input_.categories for column in input_.columns}
+        categories = {column for input_ in inputs.values() if input_.is_text for column in input_.columns}
         listed = {*features, *(column for input_ in inputs.values() for column in input_.columns)}
         for column, settings in columns.items():
             # an invalid `impute` has an error of its own

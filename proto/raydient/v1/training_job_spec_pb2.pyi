@@ -125,14 +125,26 @@ class Validation(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., arrays: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Input(_message.Message):
-    __slots__ = ("columns", "categories", "buckets")
+    __slots__ = ("columns", "categories", "buckets", "hashing", "one_hot")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    HASHING_FIELD_NUMBER: _ClassVar[int]
+    ONE_HOT_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedScalarFieldContainer[str]
     categories: bool
     buckets: bool
-    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ..., buckets: bool = ...) -> None: ...
+    hashing: Hashing
+    one_hot: bool
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ..., buckets: bool = ..., hashing: _Optional[_Union[Hashing, _Mapping]] = ..., one_hot: bool = ...) -> None: ...
+
+class Hashing(_message.Message):
+    __slots__ = ("buckets", "salt")
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    buckets: int
+    salt: int
+    def __init__(self, buckets: _Optional[int] = ..., salt: _Optional[int] = ...) -> None: ...
 
 class Split(_message.Message):
     __slots__ = ("test", "method")

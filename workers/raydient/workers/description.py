@@ -16,7 +16,7 @@ def model_message(name: str, model: Model) -> model_service_pb2.Model:
                 shape=preprocessing.shape,
                 columns=preprocessing.columns,
                 is_table=preprocessing.is_table,
-                has_categories=bool(preprocessing.vocabulary),
+                has_categories=preprocessing.has_categories,
                 optional_columns=preprocessing.optional_columns,
                 date_columns=preprocessing.date_columns,
             )

@@ -58,7 +58,7 @@ def prepare(path: str, preprocessing: Preprocessing, values: AnyArray) -> AnyArr
     if values.shape[1:] != preprocessing.shape:
         shape = list(values.shape[1:])
         raise invalid(f"{path}.shape", f"a sample has shape {shape} instead of {list(preprocessing.shape)}")
-    if values.dtype.kind == "O" and not preprocessing.vocabulary:
+    if values.dtype.kind == "O" and not preprocessing.has_categories:
         values = _numbers(path, values, preprocessing)  # a client may send all cells of a table as texts
     if values.dtype.kind == "f" and (bad := ~np.isfinite(values) & ~(np.isnan(values) & preprocessing.optional)).any():
         row, *place = (int(i) for i in np.argwhere(bad)[0])
@@ -85,7 +85,7 @@ def _input(name: str, preprocessing: Preprocessing, arrays: Mapping[str, AnyArra
             problem = _missing(absent, list(arrays))
             raise invalid("arrays", f"neither the input {name} nor its columns are in the request; {problem}")
         columns = [arrays[column] for column in preprocessing.columns]
-        if preprocessing.vocabulary and len({column.dtype for column in columns}) > 1:
+        if preprocessing.has_categories and len({column.dtype for column in columns}) > 1:
             # stacking converts the columns to one type, which would change the texts of some values
             columns = [np.array([category_text(v) for v in column.ravel().tolist()], object) for column in columns]
         if preprocessing.is_table:

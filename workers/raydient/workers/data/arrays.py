@@ -137,7 +137,7 @@ def _inputs(spec: DatasetSpec, kind: str) -> Mapping[str, Wanted]:
             raise InvalidSpec(FieldError(f"dataset.inputs.{name}.columns", message) for name in many)
         return {
             name: Wanted(input_.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU")
-            if input_.categories
+            if input_.is_text
             else _numbers(input_.columns[0], f"dataset.inputs.{name}.columns[0]", spec)
             for name, input_ in spec.inputs.items()
         }

@@ -12,20 +12,20 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
-from raydient.spec.values import MISSING, is_number, number_hint, quoted
-from raydient.workers.network import Kind, Preprocessing, SampleError, Signature, Target, category_texts
+from raydient.spec.values import is_number, number_hint, quoted
+from raydient.workers.network import Preprocessing, Signature, Target
 from raydient.workers.network.losses import Encoded, LabelError, Labels, takes_categories
 
-from .blocks import blocks
 from .dataset import Dataset
 from .formats import find_format, read
+from .inputs import fit_input, prepare_input
 from .labels import encode, fit_labels, scale_labels
 from .limits import Budget
 from .profile import InvalidData, LabelFacts, Profile, label_key
-from .raw import RawData, RawInput, label_path
+from .raw import RawData, label_path
 from .source import Samples, split_rows
 from .splits import split
-from .transforms import added_features, feature_text, fit, setting_path
+from .transforms import added_features
 from .validation import encode_as, read_validation, validation_path
 
 
@@ -89,8 +89,8 @@ def load(
     if raw.inputs is not None and len(train):
         for name, raw_input in raw.inputs.items():
             with collecting(errors):
-                inputs[name] = _preprocessing(spec, name, raw_input, train, first.inputs.get(name), budget=budget)
-                xs[name] = [_float32(inputs[name], part, spec, name, budget) for part in parts]
+                inputs[name] = fit_input(spec, name, raw_input, train, first.inputs.get(name), budget=budget)
+                xs[name] = [_prepared(inputs[name], part, spec, name, budget) for part in parts]
     if errors:
         labels = _label_facts(outputs, parts[0].encoded)
         held_out = len(parts[1].rows)
@@ -128,6 +128,15 @@ class _Part:
     encoded: Mapping[str, Encoded]
     weights: NDArray[np.float32] | None
     place: str = ""
+
+
+def _prepared(
+    preprocessing: Preprocessing, part: _Part, spec: DatasetSpec, name: str, budget: Budget
+) -> NDArray[np.float32]:
+    """Prepare the samples of a part for the network. Raises InvalidSpec."""
+    if part.raw.inputs is None:
+        return np.empty((0, *preprocessing.prepared_shape), np.float32)  # its errors are known
+    return prepare_input(preprocessing, part.raw.inputs[name], part.rows, spec, (name, part.place), budget=budget)
 
 
 def _own_part(
@@ -191,8 +200,10 @@ def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] |
     return _prepared_shapes(spec, shapes)
 
 
-def _prepared_shapes(spec: DatasetSpec, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of prepared samples for those of raw ones, by input."""
+def _prepared_shapes(spec: DatasetSpec, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]] | None:
+    """Return the shapes of prepared samples for those of raw ones, by input; None if data without errors decide one."""
+    if any(input_.one_hot for input_ in spec.inputs.values()):
+        return None
     added = {name: added_features(spec, name) for name in shapes}
     return {name: (shape[0] + added[name],) if added[name] else shape for name, shape in shapes.items()}
 
@@ -243,65 +254,3 @@ def look(spec: DatasetSpec, path: Path, validation: Path | None = None) -> list[
         if spec.validation:
             errors += read_validation(spec, path, validation or path, raw, ()).errors
     return errors
-
-
-def _preprocessing(
-    spec: DatasetSpec,
-    name: str,
-    raw: RawInput,
-    train: NDArray[np.int64],
-    start: Preprocessing | None,
-    *,
-    budget: Budget,
-) -> Preprocessing:
-    shape, input_, kind = raw.values.shape[1:], spec.inputs.get(name), Kind.of(raw.values.dtype)
-    if input_ is not None and input_.categories:
-        vocabulary = _vocabulary(name, raw, train) if input_.buckets else sorted(set(category_texts(raw.values)))
-        if input_.buckets and start is not None and start.has_buckets and start.columns == raw.columns:
-            vocabulary = list(start.vocabulary)
-        return Preprocessing(
-            shape, raw.columns, raw.is_table, (), tuple(vocabulary), kind=kind, has_buckets=input_.buckets
-        )
-    same = start is not None and (start.shape, start.feature_names) == (shape, _names(raw))
-    kept = start.transforms if start is not None and same else ()
-    return Preprocessing(shape, raw.columns, raw.is_table, fit(spec, raw, train, kept, budget=budget), kind=kind)
-
-
-def _vocabulary(name: str, raw: RawInput, train: NDArray[np.int64]) -> list[str]:
-    """Return the categories of the training part, sorted, without missing ones. Raises InvalidSpec if none is left."""
-    vocabulary = sorted(set(category_texts(raw.values[train])) - MISSING)
-    if not vocabulary:
-        raise InvalidSpec([FieldError(f"dataset.inputs.{name}", "the training part has no category, all are missing")])
-    return vocabulary
-
-
-def _names(raw: RawInput) -> tuple[str, ...]:
-    return raw.columns if raw.is_table else ()
-
-
-def _float32(
-    preprocessing: Preprocessing, part: _Part, spec: DatasetSpec, name: str, budget: Budget
-) -> NDArray[np.float32]:
-    """Preprocess the samples of a part for the network; contiguous float32. Raises InvalidSpec."""
-    where = part.place or (f"dataset.inputs.{name}" if spec.inputs else "dataset.features")
-    if part.raw.inputs is None:
-        return np.empty((0, *preprocessing.prepared_shape), np.float32)  # its errors are known
-    raw, rows = part.raw.inputs[name], part.rows
-    result = budget.empty((len(rows), *preprocessing.prepared_shape), np.float32)
-    for block in blocks(len(rows), raw.values.shape[1:]):
-        numbers = rows[block]
-        try:
-            with np.errstate(over="ignore"):
-                result[block] = preprocessing.apply(raw.values[numbers])
-        except SampleError as error:  # a category that the training data lack
-            text = f"{feature_text(raw, error.place)}: {error.args[0]} of the training data"
-            raise InvalidSpec([FieldError(where, f"{text} (row {numbers[error.row or 0] + 1})")]) from error
-        if not (finite := np.isfinite(result[block])).all():
-            row, *place = (int(i) for i in np.argwhere(~finite)[0])
-            source = preprocessing.source(tuple(place))
-            value = raw.values[(numbers[row], *source)]
-            text = f"{feature_text(raw, source)}: {preprocessing.shown(value, source)} in row {numbers[row] + 1}"
-            what, setting = preprocessing.why_not_finite(float(value), tuple(place))
-            path = setting_path(spec, raw, source, setting) if setting and not part.place else where
-            raise InvalidSpec([FieldError(path, f"{text} {what}")])
-    return result

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output
 from raydient.spec.values import quoted
-from raydient.workers.network import Extent
+from raydient.workers.network import Extent, Preprocessing
 from raydient.workers.network.losses import distinct, label_form, loss_class, names_hint
 
 from .dataset import Dataset
@@ -84,7 +84,7 @@ class Profile:
             test_rows=data.test.rows,
             is_weighted=data.schema.is_weighted,
             labels={label_key(output): _label_facts(data, parts, output) for output in outputs},
-            extents=tuple({name: Extent.of(x) for name, x in part.xs.items()} for part in parts),
+            extents=tuple({name: _extent(data.inputs[name], x) for name, x in part.xs.items()} for part in parts),
         )
 
     def size_bytes(self, outputs: Iterable[Output]) -> int:
@@ -109,6 +109,13 @@ class InvalidData(InvalidSpec):
     def __init__(self, errors: Iterable[FieldError], profile: Profile) -> None:
         super().__init__(errors)
         self.profile = profile
+
+
+def _extent(preprocessing: Preprocessing, x: NDArray[np.float32]) -> Extent:
+    """Return the extent of prepared samples; of hashes that of all numbers, because other samples have other ones."""
+    if preprocessing.hashing and not preprocessing.one_hot:
+        return Extent(None, 0, preprocessing.numbers - 1)
+    return Extent.of(x)
 
 
 def label_key(output: Output) -> str:

@@ -77,9 +77,9 @@ def find_columns(names: Sequence[str], spec: DatasetSpec) -> Columns:
             errors.append(FieldError("dataset.features", "the file has no column besides the label"))
     if errors:
         raise InvalidSpec(errors)
-    as_text = {column for input_ in spec.inputs.values() if input_.categories for column in input_.columns}
+    as_text = {column for input_ in spec.inputs.values() if input_.is_text for column in input_.columns}
     as_text |= {name for _, name in labels}
-    buckets = {column for input_ in spec.inputs.values() if input_.buckets for column in input_.columns}
+    buckets = {column for input_ in spec.inputs.values() if input_.has_missing for column in input_.columns}
     buckets -= {name for _, name in labels}
 
     def column(path: str, name: str) -> Column:

@@ -13,6 +13,7 @@ from .evaluation import evaluate
 from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradients, random_batch, random_batches
 from .graph import Network, Output
+from .hashing import Hashing
 from .imputation import Imputation
 from .indices import Extent, TableUse, index_problems, table_uses
 from .initial_weights import (
@@ -41,6 +42,7 @@ __all__ = [
     "Extent",
     "FitError",
     "GradientReport",
+    "Hashing",
     "Imputation",
     "Kind",
     "LayerRow",

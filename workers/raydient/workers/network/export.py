@@ -1,6 +1,7 @@
 """Export of models to other formats: ONNX, and archives of NumPy."""
 
 import json
+from dataclasses import astuple
 from enum import StrEnum
 from typing import Any, BinaryIO, assert_never
 
@@ -47,7 +48,8 @@ def write_npz(model: Model, file: BinaryIO) -> None:
     scaling.
     A standardized label has `label_mean` and `label_scale`: predictions are outputs times scale plus mean.
     Where inputs or outputs have names, a slash and the name follow: `input_shape/image`, `scaling_mean/table`,
-    `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the categories.
+    `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the categories,
+    `hashing/NAME` the buckets and the salt of their hash.
     """
     arrays: dict[str, Any] = {
         **model.network.layout.views(model.weights),
@@ -75,6 +77,10 @@ def _input(preprocessing: Preprocessing) -> dict[str, Any]:
         arrays |= {f"{step.kind}_{name}": getattr(step, name) for name in step.needed()}
     if preprocessing.vocabulary:
         arrays["vocabulary"] = np.array(preprocessing.vocabulary)
+    if preprocessing.hashing:
+        arrays["hashing"] = np.array(astuple(preprocessing.hashing), np.int64)
+    if preprocessing.one_hot:
+        arrays["one_hot"] = np.array(True)
     if preprocessing.has_buckets:
         arrays["has_buckets"] = np.array(True)
     return arrays

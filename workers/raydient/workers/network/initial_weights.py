@@ -188,7 +188,7 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
         is_order = set(start.columns) == set(job.columns)
         mend = f"name them in that order in {where}" if is_order else "the same columns are needed"
         yield f"was trained on the columns {_few(start.columns)}, this job has {_few(job.columns)}: {mend}"
-    elif bool(start.vocabulary) != bool(job.vocabulary) or start.vocabulary != job.vocabulary:
+    elif start.vocabulary != job.vocabulary:
         new = sorted(set(job.vocabulary) ^ set(start.vocabulary))
         yield f"has other categories than the data of this job; only one of them has {_few(new)}"
     elif start.has_buckets != job.has_buckets:
@@ -197,6 +197,9 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
             f"was trained {which[start.has_buckets]} buckets for missing and unknown categories, this job is "
             f"{which[job.has_buckets]}: the same dataset.inputs.{name}.buckets is needed"
         )
+    elif (start.hashing, start.one_hot) != (job.hashing, job.one_hot):
+        were, are = _forms(start), _forms(job)
+        yield f"was trained with {were}, this job has {are}: the same dataset.inputs.{name} is needed"
     elif start.indicators != job.indicators:
         yield (
             f"was trained with indicators of {_few(start.indicators) or 'no column'}, this job has those of "
@@ -204,6 +207,13 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
         )
     else:
         yield from _setting_problems(start, job)
+
+
+def _forms(preprocessing: Preprocessing) -> str:
+    """Describe how the numbers of categories are made."""
+    hashing = preprocessing.hashing
+    numbers = f"hashing to {hashing.buckets} buckets with the salt {hashing.salt}" if hashing else "no hashing"
+    return f"{numbers} and {'one-hot vectors' if preprocessing.one_hot else 'no one-hot vectors'}"
 
 
 def _setting_problems(start: Preprocessing, job: Preprocessing) -> Iterator[str]:

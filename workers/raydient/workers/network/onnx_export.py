@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import BinaryIO
 
@@ -34,7 +35,7 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
 
     Inputs and outputs have their names in the network; a single unnamed output is `output`. The type of an input loses
     no information: float64, with NaN for missing values and seconds since 1970 for dates, if the samples are prepared;
-    for categories int64 if the
+    int64 for the numbers of hashed categories, because ONNX has no hash; for other categories int64 if the
     training data has integers, else strings; float32 for all others, which the network reads unchanged. The runtime
     fails for a category that is not in the training data.
 
@@ -84,6 +85,8 @@ def _graph(model: Model) -> OnnxGraph:
 
 def _type(preprocessing: Preprocessing) -> int:
     """The element type of an input."""
+    if preprocessing.hashing:
+        return TensorProto.INT64
     if preprocessing.vocabulary:
         return TensorProto.INT64 if _are_integers(preprocessing) else TensorProto.STRING
     return TensorProto.DOUBLE if preprocessing.transforms else TensorProto.FLOAT
@@ -99,6 +102,18 @@ def _are_integers(preprocessing: Preprocessing) -> bool:
 
 def _prepared(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> str:
     """Add the operators of `Preprocessing.apply`; return the name of the result."""
+    if not preprocessing.has_categories:
+        return _transformed(graph, preprocessing, samples) if preprocessing.transforms else samples
+    numbers = _numbers(graph, preprocessing, samples)
+    if not preprocessing.one_hot:
+        return numbers
+    depth, values = graph.constant([preprocessing.numbers]), graph.constant([0.0, 1.0])
+    vectors = graph.node("OneHot", [graph.node("Cast", [numbers], to=TensorProto.INT64), depth, values], axis=-1)
+    return graph.node("Reshape", [vectors, graph.constant([-1, *preprocessing.prepared_shape])])
+
+
+def _numbers(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> str:
+    """Add the numbers of categories, as float32."""
     if preprocessing.vocabulary:
         vocabulary, has_buckets = preprocessing.vocabulary, preprocessing.has_buckets
         places = bucketed_places(vocabulary) if has_buckets else category_places(vocabulary)
@@ -111,7 +126,7 @@ def _prepared(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> s
             "default_float": float(UNKNOWN) if has_buckets else NO_PLACE,
         }
         return graph.node("LabelEncoder", [samples], domain="ai.onnx.ml", output=0, **keys, **values)
-    return _transformed(graph, preprocessing, samples) if preprocessing.transforms else samples
+    return graph.node("Cast", [samples], to=TensorProto.FLOAT)
 
 
 def _transformed(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> str:
@@ -143,6 +158,9 @@ def _metadata(model: Model) -> dict[str, str]:
     dates = [name for input_ in model.inputs.values() for name in input_.date_columns]
     if dates:
         metadata["dates"] = json.dumps(dates)
+    hashing = {name: asdict(x.hashing) for name, x in model.inputs.items() if x.hashing}
+    if hashing:
+        metadata["hashing"] = json.dumps(hashing)
     if model.is_plain:
         target = model.target
         return metadata | {

@@ -14,6 +14,7 @@ from raydient.steps.arrays import AnyArray
 
 from .bounding import Bounding, Logarithm
 from .calendar import Dates
+from .hashing import Hashing
 from .imputation import Imputation
 from .layers import Shape
 from .standardization import Scaling
@@ -81,6 +82,8 @@ class Preprocessing:
         vocabulary: all categories, sorted, if the values are categories; else empty.
         kind: type of the values in the training data.
         has_buckets: categories may be missing or unknown, see `categories`.
+        hashing: the numbers of categories, if they have no vocabulary.
+        one_hot: a category is a vector with 1 at its number, instead of the number.
     """
 
     shape: Shape
@@ -90,6 +93,20 @@ class Preprocessing:
     vocabulary: tuple[str, ...] = ()
     kind: Kind = Kind.NUMBER
     has_buckets: bool = False
+    hashing: Hashing | None = None
+    one_hot: bool = False
+
+    @property
+    def has_categories(self) -> bool:
+        """True if the values are categories, which are compared as texts."""
+        return bool(self.vocabulary) or self.hashing is not None
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers categories have, from 0; 0 if the values are no categories."""
+        if self.hashing:
+            return self.hashing.buckets
+        return len(self.vocabulary) + (UNKNOWN + 1) * self.has_buckets
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -99,6 +116,10 @@ class Preprocessing:
     @property
     def prepared_shape(self) -> Shape:
         """Shape of one sample for the network."""
+        if self.one_hot:
+            if self.is_table:
+                return (len(self.columns) * self.numbers,)
+            return (self.numbers,) if self.shape == (1,) else (*self.shape, self.numbers)
         shape = self.shape
         for transform in self.transforms:
             shape = transform.shape(shape)
@@ -123,7 +144,7 @@ class Preprocessing:
     @property
     def optional(self) -> NDArray[np.bool_]:
         """Mask of the values of a raw sample that may be missing, of its shape."""
-        optional = np.full(self.shape, self.has_buckets)
+        optional = np.full(self.shape, self.has_buckets or self.hashing is not None)
         for transform in self.transforms:
             if isinstance(transform, Imputation):
                 optional.reshape(-1)[transform.places] = True
@@ -201,11 +222,18 @@ class Preprocessing:
         """
         if raw.ndim == 0 or raw.shape[1:] != self.shape:
             raise SampleError(f"samples must have shape {self.shape}, but the array has shape {raw.shape}")
-        if self.vocabulary:
-            return categories(raw, self.vocabulary, has_buckets=self.has_buckets)
+        if self.has_categories:
+            numbers = self._numbers(raw)
+            return _one_hot(numbers, self.numbers).reshape(-1, *self.prepared_shape) if self.one_hot else numbers
         if raw.dtype.kind not in "biuf":
             raise SampleError("the values must be numbers, not texts")
         return self._transformed(raw) if self.transforms else _rounded(raw)
+
+    def _numbers(self, raw: AnyArray) -> NDArray[np.float32]:
+        """Return the number of each category, as float32, because inputs of an embedding are floats too."""
+        if self.hashing:
+            return np.array(self.hashing.numbers(category_texts(raw)), np.float32).reshape(raw.shape)
+        return categories(raw, self.vocabulary, has_buckets=self.has_buckets)
 
     def _transformed(self, raw: AnyArray) -> NDArray[np.float32]:
         prepared = np.empty((len(raw), *self.prepared_shape), np.float32)
@@ -215,6 +243,13 @@ class Preprocessing:
                 x = transform.apply(x)
             prepared[start : start + BLOCK_ROWS] = x
         return prepared
+
+
+def _one_hot(numbers: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return a vector of `count` values for each number, 1 at its place and 0 elsewhere: one axis more."""
+    vectors = np.zeros((numbers.size, count), np.float32)
+    vectors[np.arange(numbers.size), numbers.reshape(-1).astype(np.int64)] = 1
+    return vectors.reshape(*numbers.shape, count)
 
 
 def _rounded(raw: AnyArray) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from raydient.spec.network import Network
 from raydient.steps.arrays import AnyArray
 
 from .graph import Output
+from .hashing import Hashing
 from .layers import Shape
 from .preprocessing import TRANSFORMS, Kind, Preprocessing, Target
 from .standardization import Scaling
@@ -85,6 +86,10 @@ def read_signature(metadata: Mapping[str, str]) -> Signature:
     return Signature(inputs, targets, beside)
 
 
+_Buckets = Annotated[int, Field(ge=2, le=2**24, strict=True)]
+_Salt = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
+
+
 class _Input(BaseModel):
     """An input in a file. Keys of later versions are ignored."""
 
@@ -98,6 +103,8 @@ class _Input(BaseModel):
     vocabulary: tuple[str, ...]
     kind: Kind | None = None
     has_buckets: bool = False
+    hashing: Annotated[tuple[_Buckets, _Salt], Field(strict=False)] | None = None
+    one_hot: bool = False
 
 
 _Inputs = TypeAdapter(dict[str, _Input])
@@ -136,6 +143,8 @@ def _input_data(preprocessing: Preprocessing) -> dict[str, Any]:
         "vocabulary": preprocessing.vocabulary,
         "kind": preprocessing.kind.value,
         **({"has_buckets": True} if preprocessing.has_buckets else {}),
+        **({"hashing": astuple(preprocessing.hashing)} if preprocessing.hashing else {}),
+        **({"one_hot": True} if preprocessing.one_hot else {}),
     }
 
 
@@ -145,6 +154,10 @@ def _input(path: str, data: _Input) -> Preprocessing:
     for name in ("columns", "vocabulary"):
         if len(set(texts := getattr(data, name))) < len(texts):
             raise MetadataError(f"{path}.{name}: one name is there twice")
+    if data.hashing and data.vocabulary:
+        raise MetadataError(f"{path}.hashing: there is a vocabulary too")
+    if data.one_hot and not (data.hashing or data.vocabulary):
+        raise MetadataError(f"{path}.one_hot: the values are no categories")
     # earlier versions did not store the type; their categories are texts
     kind = data.kind or (Kind.TEXT if data.vocabulary else Kind.NUMBER)
     steps = data.transforms
@@ -154,7 +167,18 @@ def _input(path: str, data: _Input) -> Preprocessing:
         # the only step of earlier versions
         steps = () if data.scaling is None else ({"kind": Scaling.kind, **data.scaling},)
     transforms = _transforms(f"{path}.transforms", steps, data.shape)
-    return Preprocessing(data.shape, data.columns, data.is_table, transforms, data.vocabulary, kind, data.has_buckets)
+    hashing = Hashing(*data.hashing) if data.hashing else None
+    return Preprocessing(
+        data.shape,
+        data.columns,
+        data.is_table,
+        transforms,
+        data.vocabulary,
+        kind,
+        data.has_buckets,
+        hashing,
+        data.one_hot,
+    )
 
 
 def _target_data(target: Target) -> list[Any]:
