@@ -197,3 +197,98 @@ def test_the_written_out_form_is_valid_again():
         spec = DatasetSpec.model_validate({"uri": "a.csv", "split": {"method": method}})
         assert DatasetSpec.model_validate(spec.canonical()) == spec
     assert spec.split.test == 0
+
+
+def folds(values, number, variant=None, seed=SEED):
+    """The rows of each fold; all of them are each row once."""
+    methods = [{"folds": {"number": number, "fold": fold, **(variant or {})}} for fold in range(1, number + 1)]
+    parts = [held_out(values, method, 0.0, seed) for method in methods]
+    assert sorted(row for part in parts for row in part) == list(range(len(values)))
+    return parts
+
+
+@given(st.integers(2, 9), st.integers(9, 60), st.integers(0, 9))
+def test_each_row_is_in_one_fold_and_folds_are_even(number, rows, seed):
+    parts = folds(range(rows), number, seed=seed)
+    assert {len(part) for part in parts} <= {rows // number, -(-rows // number)}
+
+
+@given(st.integers(2, 5), st.lists(st.integers(2, 9), min_size=2, max_size=4), st.integers(0, 9))
+def test_each_fold_has_the_same_share_of_each_class(number, counts, seed):
+    values = [f"class {place}" for place, count in enumerate(counts) for _ in range(count)]
+    if len(values) < number:
+        return
+    parts = folds(values, number, {"stratified": {"by": "c"}}, seed)
+    for one in set(values):
+        of_class = [sum(values[row] == one for row in part) for part in parts]
+        assert max(of_class) - min(of_class) <= 1
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@given(st.integers(2, 4), st.lists(st.integers(0, 6), min_size=8, max_size=40), st.integers(0, 9))
+def test_a_group_stays_in_one_fold(number, groups, seed):
+    if len(set(groups)) < number:
+        return
+    parts = folds(groups, number, {"grouped": {"by": "c"}}, seed)
+    for one in set(groups):
+        assert sum(any(groups[row] == one for row in part) for part in parts) == 1
+    assert max(map(len, parts)) - min(map(len, parts)) <= max(groups.count(one) for one in set(groups))
+
+
+def test_folds_depend_on_the_seed():
+    assert folds(range(30), 3) == folds(range(30), 3)
+    assert folds(range(30), 3) != folds(range(30), 3, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("content", "method", "path", "message"),
+    [
+        (csv([(1, 2, 3)] * 4), {}, "folds", "5 folds of 4 rows leave some without a row: at most 4"),
+        (
+            csv([(1, 2, 3)] * 6),
+            {"grouped": {"by": "c"}},
+            "folds.grouped.by",
+            "'c': 5 folds need a group each, but there are 1: at most 1",
+        ),
+        (
+            csv([(1, 2, 3)] * 6 + [(1, 4, 3)]),
+            {"stratified": {"by": "c"}},
+            "folds.stratified.by",
+            "'c': row 7 is the only one of the class '4'",
+        ),
+        (
+            csv([(1, 2, 3)] * 6 + [(1, 4, 4)]),
+            {"stratified": {}},
+            "folds",
+            "'y': row 7 is the only one of the class '4'",
+        ),
+    ],
+)
+def test_data_without_enough_for_all_folds(errors_of, content, method, path, message):
+    spec = {"split": {"method": {"folds": method}}}
+    errors = errors_of(content, "mean_squared_error", **spec)
+    assert [where for where, _ in errors] == [f"dataset.split.method.{path}"]
+    assert errors[0][1].startswith(message)
+
+
+def test_the_column_of_folds_is_no_feature(load_file):
+    content = csv([(row, row % 3, row) for row in range(9)])
+    method = {"folds": {"number": 3, "fold": 2, "grouped": {"by": "c"}}}
+    data = load_file(content, "mean_squared_error", split={"method": method})
+    assert (data.train.rows, data.test.rows, data.input.columns) == (6, 3, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"method": {"folds": {"number": 3, "fold": 4}}}, "4 is none of the folds 1 to 3"),
+        ({"method": {"folds": {"stratified": {}, "grouped": {"by": "c"}}}}, "either `stratified` or `grouped`"),
+        (
+            {"test": 0.2, "method": "folds"},
+            "`folds` says how many rows are held out, and `test` a share, 0.2: leave out",
+        ),
+    ],
+)
+def test_settings_of_folds_that_contradict_each_other(split, message):
+    with pytest.raises(ValueError, match=message):
+        DatasetSpec.model_validate({"uri": "a.csv", "split": split})

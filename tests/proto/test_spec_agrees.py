@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from raydient.spec.base import Line, Model, OneOf
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.losses import STANDARDIZED
 from raydient.spec.validation import validate_job
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
@@ -139,6 +140,10 @@ LINES = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     """Plain data for a field, mostly within its limits."""
     kind = bare(annotation)
+    if name == "fold":
+        return st.integers(1, 2)
+    if name == "number":
+        return st.integers(2, 9)
     if name == "axis":
         return st.integers(-8, 7)
     if name in ("max_wavelength", "t_mul", "div_factor", "final_div_factor"):
@@ -188,6 +193,14 @@ def linked(data: dict[str, Any]) -> dict[str, Any]:
     for field, other in (("label", "label_columns"), ("labels", "label_columns"), ("features", "inputs")):
         if field in dataset:  # each stands instead of the other
             dataset.pop(other, None)
+    outputs = network.get("outputs") or [{"loss": network["loss"], "label": "label"}]
+    if not all(output["loss"].keys() <= set(STANDARDIZED) for output in outputs):
+        dataset.pop("standardize_label", None)
+        dataset.pop("standardize_labels", None)
+    elif "standardize_labels" in dataset and "labels" in dataset and not dataset.get("standardize_label"):
+        dataset["standardize_labels"] = [outputs[0]["label"]]
+    else:
+        dataset.pop("standardize_labels", None)
     return data | {"network": network, "dataset": dataset}
 
 

@@ -46,6 +46,32 @@ class PartColumn(Model):
         return words
 
 
+class Folds(Model):
+    """One of `number` folds of the rows is held out, `fold`; each row is in one of them, as cross-validation needs it.
+
+    With `stratified` each fold has the same share of each class, with `grouped` rows with the same value stay together.
+    """
+
+    number: Annotated[int, Field(ge=2, le=1000)] = 5
+    fold: Annotated[int, Field(ge=1, le=1000)] = 1
+    stratified: Stratified | None = None
+    grouped: Grouped | None = None
+
+    @field_validator("fold")
+    @classmethod
+    def _one_of_them(cls, fold: int, info: ValidationInfo) -> int:
+        if fold > info.data.get("number", fold):
+            raise ValueError(f"{fold} is none of the folds 1 to {info.data['number']}")
+        return fold
+
+    @field_validator("grouped")
+    @classmethod
+    def _one_of_both(cls, grouped: Grouped | None, info: ValidationInfo) -> Grouped | None:
+        if grouped is not None and info.data.get("stratified") is not None:
+            raise ValueError("folds are either `stratified` or `grouped`: leave one of the two out")
+        return grouped
+
+
 class SplitMethod(OneOf):
     """The choice of the rows that are held out."""
 
@@ -54,12 +80,23 @@ class SplitMethod(OneOf):
     grouped: Grouped | None = None
     ordered: Ordered | None = None
     column: PartColumn | None = None
+    folds: Folds | None = None
+
+    @property
+    def has_no_share(self) -> bool:
+        """True if the method itself says how many rows are held out."""
+        return self.kind in ("column", "folds")
+
+    @property
+    def classes(self) -> Stratified | None:
+        """The classes that both parts have the same share of, if any."""
+        return self.folds.stratified if self.folds else self.stratified
 
 
 class Split(Model):
     """The rows that are held out for evaluation: their share, and how they are chosen with the job's seed.
 
-    The column of a method is no feature. A column that names the part decides alone, then the share is 0.
+    The column of a method is no feature. A column that names the part and the folds decide alone, then the share is 0.
     """
 
     test: Fraction = 0.2
@@ -70,17 +107,16 @@ class Split(Model):
     def _no_share_beside_names(cls, data: object) -> object:
         if isinstance(data, Mapping) and "test" not in data:
             method = data.get("method")
-            if isinstance(method, Mapping) and "column" in method:
+            if method == "folds" or (isinstance(method, Mapping) and method.keys() & {"column", "folds"}):
                 return {**data, "test": 0.0}
         return data
 
     @field_validator("method")
     @classmethod
     def _names_or_share(cls, method: SplitMethod, info: ValidationInfo) -> SplitMethod:
-        if method.column is not None and (share := info.data.get("test")):
-            raise ValueError(
-                f"`column` names the rows that are held out, and `test` a share, {share:g}: leave out `test`"
-            )
+        if method.has_no_share and (share := info.data.get("test")):
+            names = "names the rows that are" if method.column else "says how many rows are"
+            raise ValueError(f"`{method.kind}` {names} held out, and `test` a share, {share:g}: leave out `test`")
         return method
 
     @property
@@ -91,8 +127,10 @@ class Split(Model):
     @property
     def path(self) -> str:
         """Path of the setting that names the column, or that of the method."""
+        folds = self.method.folds
+        variant = "stratified" if folds and folds.stratified else "grouped" if folds and folds.grouped else ""
         place = "name" if self.method.column else "by" if self.column else ""
-        return ".".join(filter(None, ("dataset.split.method", self.method.kind, place)))
+        return ".".join(filter(None, ("dataset.split.method", self.method.kind, variant, place)))
 
 
 class AnySplit(Protocol):
@@ -105,7 +143,8 @@ class AnySplit(Protocol):
 def split_column(split: AnySplit) -> str | None:
     """Return the column that decides which rows are held out, if it is not the label."""
     method = split.method
-    columns = [one.by for one in (method.stratified, method.grouped, method.ordered) if one]
+    folds = (method.folds.stratified, method.folds.grouped) if method.folds else ()
+    columns = [one.by for one in (method.stratified, method.grouped, method.ordered, *folds) if one]
     columns += [method.column.name] if method.column else []
     return next(filter(None, columns), None)
 

@@ -155,18 +155,32 @@ class Split(_message.Message):
     def __init__(self, test: _Optional[float] = ..., method: _Optional[_Union[SplitMethod, _Mapping]] = ...) -> None: ...
 
 class SplitMethod(_message.Message):
-    __slots__ = ("random", "stratified", "grouped", "ordered", "column")
+    __slots__ = ("random", "stratified", "grouped", "ordered", "column", "folds")
     RANDOM_FIELD_NUMBER: _ClassVar[int]
     STRATIFIED_FIELD_NUMBER: _ClassVar[int]
     GROUPED_FIELD_NUMBER: _ClassVar[int]
     ORDERED_FIELD_NUMBER: _ClassVar[int]
     COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
     random: _functions_pb2.Empty
     stratified: Stratified
     grouped: Grouped
     ordered: Ordered
     column: PartColumn
-    def __init__(self, random: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., stratified: _Optional[_Union[Stratified, _Mapping]] = ..., grouped: _Optional[_Union[Grouped, _Mapping]] = ..., ordered: _Optional[_Union[Ordered, _Mapping]] = ..., column: _Optional[_Union[PartColumn, _Mapping]] = ...) -> None: ...
+    folds: Folds
+    def __init__(self, random: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., stratified: _Optional[_Union[Stratified, _Mapping]] = ..., grouped: _Optional[_Union[Grouped, _Mapping]] = ..., ordered: _Optional[_Union[Ordered, _Mapping]] = ..., column: _Optional[_Union[PartColumn, _Mapping]] = ..., folds: _Optional[_Union[Folds, _Mapping]] = ...) -> None: ...
+
+class Folds(_message.Message):
+    __slots__ = ("number", "fold", "stratified", "grouped")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FOLD_FIELD_NUMBER: _ClassVar[int]
+    STRATIFIED_FIELD_NUMBER: _ClassVar[int]
+    GROUPED_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    fold: int
+    stratified: Stratified
+    grouped: Grouped
+    def __init__(self, number: _Optional[int] = ..., fold: _Optional[int] = ..., stratified: _Optional[_Union[Stratified, _Mapping]] = ..., grouped: _Optional[_Union[Grouped, _Mapping]] = ...) -> None: ...
 
 class Stratified(_message.Message):
     __slots__ = ("by",)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import LABEL, SPLIT
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.splits import Folds
 from raydient.spec.values import is_number, quoted
 from raydient.workers.network import category_places, category_texts
 from raydient.workers.network.losses import Labels
@@ -37,9 +38,11 @@ def split(spec: DatasetSpec, raw: RawData, seed: int) -> tuple[Rows, Rows]:
     method, share, path = spec.split.method, spec.split.test, label_path(spec, SPLIT)
     texts = _texts(spec, raw, path)
     try:
-        if texts is None or not (share or method.column):
+        if method.folds is not None:
+            held_out = _fold(texts, method.folds, raw.rows, seed)
+        elif texts is None or not (share or method.column):
             return split_rows(seed, raw.rows, share)
-        if method.column is not None:
+        elif method.column is not None:
             held_out = _named(texts, method.column.train, method.column.test)
         elif method.stratified is not None:
             held_out = _stratified(texts, share, seed)
@@ -48,8 +51,8 @@ def split(spec: DatasetSpec, raw: RawData, seed: int) -> tuple[Rows, Rows]:
         else:
             held_out = _ordered(texts, max(1, round(raw.rows * share)))
     except _UnfitError as problem:
-        column = quoted(spec.split.column or spec.named_labels[LABEL])
-        raise InvalidSpec([FieldError(path, f"{column}: {problem}")]) from problem
+        column = quoted(spec.split.column or spec.named_labels[LABEL]) + ": " if texts is not None else ""
+        raise InvalidSpec([FieldError(path, f"{column}{problem}")]) from problem
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
@@ -65,7 +68,7 @@ def _texts(spec: DatasetSpec, raw: RawData, path: str) -> list[str] | None:
             text = f"{quoted(spec.split.column)} has several values a row, but a split needs one"
             raise InvalidSpec([FieldError(path, text)])
         return None if texts is None else [text.strip() for text in texts]
-    if spec.split.method.stratified is None:
+    if spec.split.method.classes is None:
         return None
     if len(spec.named_labels) != 1:
         raise InvalidSpec([FieldError(path, "there are several labels: name the column whose classes count in `by`")])
@@ -82,13 +85,40 @@ def _label_texts(labels: Labels, path: str) -> list[str]:
     return category_texts(labels)
 
 
-def _stratified(texts: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
-    """Hold out a share of the rows of each class, at least one and not all.
+def _fold(texts: Sequence[str] | None, folds: Folds, rows: int, seed: int) -> NDArray[np.bool_]:
+    """Hold out a fold: rows are dealt to the folds in a drawn order, those of one class after those of another.
 
-    The share is rounded for each class, so that of all rows may differ by half a row for each class.
+    Folds of classes or of single rows differ by one row at most. Of groups the largest is dealt first, each to the fold
+    with the fewest rows.
     """
-    held_out = np.zeros(len(texts), np.bool_)
-    order = stream(Purpose.SPLIT, seed).permutation(len(texts))
+    held_out, number = np.zeros(rows, np.bool_), folds.number
+    if number > rows:
+        raise _UnfitError(f"{number} folds of {rows} rows leave some without a row: at most {rows}")
+    order = stream(Purpose.SPLIT, seed).permutation(rows)
+    if texts is not None and folds.grouped is not None:
+        return _fold_of_groups(texts, folds, seed)
+    if texts is not None:
+        _, numbers, _ = _classes(texts)
+        order = order[np.argsort(numbers[order], kind="stable")]
+    held_out[order[folds.fold - 1 :: number]] = True
+    return held_out
+
+
+def _fold_of_groups(texts: Sequence[str], folds: Folds, seed: int) -> NDArray[np.bool_]:
+    groups, numbers, counts = _counted(texts)
+    if len(groups) < folds.number:
+        raise _UnfitError(f"{folds.number} folds need a group each, but there are {len(groups)}: at most {len(groups)}")
+    order = stream(Purpose.SPLIT, seed).permutation(len(groups))
+    sizes = np.zeros(folds.number, np.int64)
+    fold_of = np.zeros(len(groups), np.int64)
+    for group in order[np.argsort(-counts[order], kind="stable")].tolist():
+        fold_of[group] = np.argmin(sizes)
+        sizes[fold_of[group]] += counts[group]
+    return np.asarray(fold_of[numbers] == folds.fold - 1)
+
+
+def _classes(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    """Return what `_counted` returns. Raises _UnfitError for a class of a single row."""
     classes, numbers, counts = _counted(texts)
     single = np.flatnonzero(counts == 1)
     if len(single):
@@ -96,6 +126,17 @@ def _stratified(texts: Sequence[str], share: float, seed: int) -> NDArray[np.boo
         row = int(np.flatnonzero(numbers == single[0])[0]) + 1
         text = f"row {row} is the only one of the class {quoted(classes[single[0]])}{more}"
         raise _UnfitError(f"{text}: a class needs a row in each part; add rows, or split by another method")
+    return classes, numbers, counts
+
+
+def _stratified(texts: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
+    """Hold out a share of the rows of each class, at least one and not all.
+
+    The share is rounded for each class, so that of all rows may differ by half a row for each class.
+    """
+    held_out = np.zeros(len(texts), np.bool_)
+    order = stream(Purpose.SPLIT, seed).permutation(len(texts))
+    _, numbers, counts = _classes(texts)
     by_class = order[np.argsort(numbers[order], kind="stable")]
     start = 0
     for count in counts.tolist():
