@@ -259,7 +259,7 @@ def test_folds_depend_on_the_seed():
         (
             csv([(1, 2, 3)] * 6 + [(1, 4, 4)]),
             {"stratified": {}},
-            "folds",
+            "folds.stratified",
             "'y': row 7 is the only one of the class '4'",
         ),
     ],
