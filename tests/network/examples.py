@@ -40,6 +40,7 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "embedding": [
         ({"input_dim": 5, "output_dim": 3}, [(4,)]),
+        ({"input_dim": 5, "output_dim": 3, "mask_padding": True}, [(4,)]),
         ({"input_dim": 2, "output_dim": 1, "embeddings_initializer": "he_normal", **PENALTY}, [(2, 2)]),
     ],
     "lstm": [
@@ -149,9 +150,9 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"pool_size": [2, 3], "strides": [1, 2]}, [(4, 6, 2)]),
         ({"pool_size": 3, "padding": {"explicit": {"before": [1, 2], "after": [0, 1]}}}, [(6, 5, 2)]),
     ],
-    "global_average_pooling1d": [({}, [(4, 3)])],
+    "global_average_pooling1d": [({}, [(4, 3)]), ({}, [(4, 3), (4,)])],
     "global_average_pooling2d": [({}, [(3, 2, 2)])],
-    "global_max_pooling1d": [({}, [(4, 3)])],
+    "global_max_pooling1d": [({}, [(4, 3)]), ({}, [(4, 3), (4,)])],
     "global_max_pooling2d": [({}, [(3, 2, 2)])],
     "up_sampling1d": [({}, [(3, 2)]), ({"size": 3}, [(2, 1)])],
     "up_sampling2d": [({}, [(2, 3, 1)]), ({"size": [3, 1]}, [(2, 1, 2)])],

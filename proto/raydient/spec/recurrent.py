@@ -14,10 +14,14 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Embedding(Learned):
-    """Replace each whole number from 0 to below `input_dim` by a learned vector."""
+    """Replace each whole number from 0 to below `input_dim` by a learned vector.
+
+    With `mask_padding` the number 0 is padding, which layers over the sequence leave out.
+    """
 
     input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # float32 represents every whole number up to 2^24
     output_dim: Units
+    mask_padding: bool = False
     embeddings_initializer: Initializer = Initializer(random_uniform=RandomUniform())
     embeddings_regularizer: Regularizer = Regularizer()
     activity_regularizer: Regularizer = Regularizer()

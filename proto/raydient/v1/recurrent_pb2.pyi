@@ -8,12 +8,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Embedding(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "activity_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "input_dim", "output_dim", "mask_padding", "embeddings_initializer", "embeddings_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     INPUT_DIM_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_DIM_FIELD_NUMBER: _ClassVar[int]
+    MASK_PADDING_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
@@ -22,10 +23,11 @@ class Embedding(_message.Message):
     trainable: bool
     input_dim: int
     output_dim: int
+    mask_padding: bool
     embeddings_initializer: _functions_pb2.Initializer
     embeddings_regularizer: _functions_pb2.Regularizer
     activity_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., embeddings_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., mask_padding: bool = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., embeddings_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Lstm(_message.Message):
     __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout", "bias_regularizer", "activity_regularizer")

@@ -17,6 +17,7 @@ from .ends import input_number, is_input
 from .graph import Network, Node, Output
 from .layers import LAYERS, Layer, Shape, shape_text
 from .losses import loss_class
+from .masks import passed, taken
 from .metrics import metric_problem, metric_shape_problem, output_metrics
 from .standardization import Scaling
 from .topology import ResolvedLayer, path, resolve
@@ -110,12 +111,15 @@ class _Builder:
         self._places: dict[int, int] = {}  # by index in the list: place among the nodes
         self._owners: dict[int, int] = {}  # by index in the list: first node with the parameters
         self._errors = list(errors)
+        self._masks: dict[int, int] = {}  # by source: the mask of its places, a source too
 
     def add(self, resolved: ResolvedLayer) -> None:
         sources = tuple(source if is_input(source) else self._places[source] for source in resolved.sources)
         shapes = [self._shape(source) for source in sources]
         kind, settings = LAYERS[resolved.choice.kind], resolved.choice.value
         where = path(resolved.index, self._network.layers[resolved.index])
+        if (mask := taken(kind, sources, shapes, self._masks)) is not None:
+            sources, shapes = (*sources, mask), [*shapes, self._shape(mask)]
         if problem := kind.shape_problem(shapes, settings):
             sources_text = " and ".join(dict.fromkeys(map(self._source_text, sources)))
             self._errors.append(FieldError(where, f"{sources_text}, but {resolved.name} {problem}"))
@@ -133,6 +137,8 @@ class _Builder:
         if owner != place:
             self._check_shared(where, layer, self._nodes[owner].layer)
         self._nodes.append(Node(layer, sources, owner, resolved.owner[1]))
+        if (mask := passed(layer, sources, self._masks)) is not None:
+            self._masks[place] = mask
 
     def _check_shared(self, where: str, layer: Layer, owner: Layer) -> None:
         if [(p.name, p.shape) for p in layer.parameters] != [(p.name, p.shape) for p in owner.parameters]:

@@ -15,6 +15,7 @@ class ActivationLayer(Layer):
     """y = f(x) for each value."""
 
     kind = "activation"
+    masked_by = slice(1)
     gradient_is_view = True
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.ActivationLayer) -> None:

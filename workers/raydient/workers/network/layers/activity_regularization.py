@@ -12,6 +12,7 @@ class ActivityRegularization(Layer):
     """y = x, with a penalty on y, see `ActivityPenalties`. It follows layers without an `activity_regularizer`."""
 
     kind = "activity_regularization"
+    masked_by = slice(1)
     output_is_view = True
     gradient_is_view = True
     rearranges = True

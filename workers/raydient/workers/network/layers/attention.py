@@ -35,6 +35,8 @@ class MultiHeadAttention(Layer):
     """
 
     kind = "multi_head_attention"
+    takes_mask = True
+    masked_by = slice(1)
     inputs = (1, 3)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.MultiHeadAttention) -> None:

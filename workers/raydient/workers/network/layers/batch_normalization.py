@@ -31,6 +31,7 @@ class BatchNormalization(Layer):
     """
 
     kind = "batch_normalization"
+    masked_by = slice(1)
     gradient_is_view = True
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.BatchNormalization) -> None:

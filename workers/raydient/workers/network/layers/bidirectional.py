@@ -27,6 +27,8 @@ class Bidirectional(Layer):
     """
 
     kind = "bidirectional"
+    takes_mask = True
+    masked_by = slice(1)
     inputs = (1, 2)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Bidirectional) -> None:

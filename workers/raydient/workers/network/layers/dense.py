@@ -28,6 +28,7 @@ class Dense(Layer):
     """
 
     kind = "dense"
+    masked_by = slice(1)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Dense) -> None:
         super().__init__(name, input_shapes, settings)

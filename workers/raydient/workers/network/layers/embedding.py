@@ -22,6 +22,7 @@ class Embedding(Layer):
     """y = E[x]: x (rows, ...) of whole numbers, y (rows, ..., output_dim), E (input_dim, output_dim).
 
     dE[i] = Σ dy over all places where x is i; rows that the microbatch does not use are 0. There is no derivative by x.
+    With `mask_padding` x is a mask of y for the layers after it, as with Keras's `mask_zero`: see `masks`.
     The data are checked before training: their numbers are below input_dim (`indices.index_problems`). Here a number
     out of range reads the nearest row.
 
@@ -35,12 +36,19 @@ class Embedding(Layer):
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Embedding) -> None:
         super().__init__(name, input_shapes, settings)
         self.index_limit, size = settings.input_dim, settings.output_dim
+        self.mask_padding = settings.mask_padding
         self.output_shape = (*self.input_shape, size)
         # the fans are the size of a vector: each vector depends on one number, whatever the size of the vocabulary
         shape = (settings.input_dim, size)
         initializer, kind = settings.embeddings_initializer, learned(settings.embeddings_regularizer)
         sparse = prod(shape) >= SPARSE_FROM
         self.parameters = (ParameterRule("embeddings", shape, initializer, size, size, kind=kind, sparse=sparse),)
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Embedding) -> str | None:
+        if settings.mask_padding and len(input_shapes[0]) != 1:
+            return "takes sequences of numbers, samples of shape (length), where `mask_padding` is true"
+        return None
 
     def work(self, rows: int) -> Memory:
         places = rows * prod(self.input_shape)

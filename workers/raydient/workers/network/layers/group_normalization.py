@@ -24,6 +24,7 @@ class GroupNormalization(Layer):
     """
 
     kind = "group_normalization"
+    masked_by = slice(1)
     gradient_is_view = True
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.GroupNormalization) -> None:

@@ -138,7 +138,11 @@ class Layer(ABC):
         output_is_view: True if y is x under another shape, so that forward does nothing. For layers of one input.
         gradient_is_view: True if dx is dy under another shape: backward works in place. For layers of one input.
         rearranges: True if each value of y is a value of x.
+        takes_mask: True if a last input of shape (length) may be a mask of the sequence (length, features) before it:
+            places where it is 0 are left out.
+        masked_by: the inputs whose masks hold for y too, because each place of y belongs to the same place of these.
         index_limit: for a layer whose inputs are indices from the data, the number that they must be below; else None.
+        mask_padding: True if the places at which the input is 0 are padding, so that the input is a mask of y.
         penalty: l1 and l2 of the penalty on the output, see `ActivityPenalties`.
     """
 
@@ -147,6 +151,8 @@ class Layer(ABC):
     output_is_view: ClassVar[bool] = False
     gradient_is_view: ClassVar[bool] = False
     rearranges: ClassVar[bool] = False
+    takes_mask: ClassVar[bool] = False
+    masked_by: ClassVar[slice] = slice(0)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
         """`settings` are those of the layer in the specification."""
@@ -158,6 +164,7 @@ class Layer(ABC):
         self.least_rows = 1
         self.operations = 0
         self.index_limit: int | None = None
+        self.mask_padding = False
         penalty = getattr(settings, "activity_regularizer", spec.Regularizer())
         self.penalty: tuple[float, float] = penalty.l1, penalty.l2
 

@@ -22,6 +22,7 @@ class LayerNormalization(Layer):
     """
 
     kind = "layer_normalization"
+    masked_by = slice(1)
     gradient_is_view = True
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.LayerNormalization) -> None:

@@ -18,6 +18,7 @@ class _Elementwise(Layer):
     """A merge of inputs of the same shape, value by value; by default y has that shape too."""
 
     inputs: ClassVar[tuple[int, int | None]] = (2, None)
+    masked_by = slice(None)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Merge) -> None:
         super().__init__(name, input_shapes, settings)
@@ -76,6 +77,7 @@ class Concatenate(Layer):
     """The concatenation of the inputs along an axis of the sample; each dx_i is its part of dy."""
 
     kind = "concatenate"
+    masked_by = slice(None)
     rearranges = True
     inputs = (2, None)
 

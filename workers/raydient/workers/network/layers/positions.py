@@ -21,6 +21,7 @@ class _Positions(Layer):
     """y = x + P with x (rows, T, d) and P (T, d); dx = dy."""
 
     gradient_is_view = True
+    masked_by = slice(1)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
         super().__init__(name, input_shapes, settings)

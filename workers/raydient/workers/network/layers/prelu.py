@@ -18,6 +18,7 @@ class Prelu(Layer):
     """
 
     kind = "prelu"
+    masked_by = slice(1)
     gradient_is_view = True
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Prelu) -> None:

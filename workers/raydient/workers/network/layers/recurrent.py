@@ -33,6 +33,8 @@ class Recurrent(Layer):
     """
 
     inputs = (1, 2)
+    takes_mask = True
+    masked_by = slice(1)
     gates: ClassVar[int]
     """Number of gates: blocks of `units` columns in the kernels."""
     carried: ClassVar[int]

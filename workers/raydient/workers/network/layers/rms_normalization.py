@@ -20,6 +20,7 @@ class RmsNormalization(Layer):
     """
 
     kind = "rms_normalization"
+    masked_by = slice(1)
     gradient_is_view = True
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.RmsNormalization) -> None:
