@@ -57,6 +57,8 @@ class FakeService(
         self.jobs: dict[str, jobs_api.TrainingJob] = {}
         self.events: dict[str, list[jobs_api.TrainingJobEvent]] = defaultdict(list)
         self.metrics: dict[str, list[jobs_api.Metric]] = defaultdict(list)
+        self.created: dict[str, str] = {}
+        self.train: Callable[[jobs_api.TrainingJob], None] = lambda job: None
         self.datasets: dict[str, datasets_api.Dataset] = {}
         self.uploads: list[bytes] = []
         self.checkpoints: dict[str, list[int]] = defaultdict(list)
@@ -128,10 +130,14 @@ class FakeService(
 
     def CreateTrainingJob(self, request: Any, context: Any) -> jobs_api.TrainingJob:
         self._enter("CreateTrainingJob", request, context)
+        if known := self.created.get(request.request_id):
+            return self.jobs[known]
         name = "" if request.validate_only else f"jobs/{len(self.jobs)}"
         job = jobs_api.TrainingJob(name=name, spec=request.spec, state=jobs_api.TRAINING_JOB_STATE_QUEUED)
         if name:
             self.jobs[name] = job
+            self.created[request.request_id] = name
+            self.train(job)
         return job
 
     def GetTrainingJob(self, request: Any, context: Any) -> jobs_api.TrainingJob:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 PACKAGES = {
     "plot": ("matplotlib",),
+    "sweep": ("optuna",),
     "local": ("onnx", "pyarrow", "threadpoolctl"),
     "server": ("onnx", "pyarrow", "sqlalchemy", "threadpoolctl"),
 }

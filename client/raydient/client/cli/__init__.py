@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": ("serve", "serve"),
     "check": ("check", "check"),
     "submit": ("submit", "submit"),
+    "sweep": ("sweep", "sweep"),
     "list": ("jobs", "list_jobs"),
     "get": ("jobs", "get"),
     "watch": ("submit", "watch"),
