@@ -12,7 +12,6 @@ from raydient.client.columns import InvalidSamples
 from raydient.client.packing import pack
 from raydient.client.samples import read_samples
 from raydient.spec import expansion
-from raydient.spec.csv_text import PLAIN
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.idx import labels_of
@@ -69,7 +68,7 @@ def test_a_pair_has_the_values_of_an_npz_file(tmp_path: Path, images: str, label
     other = write(tmp_path, idx(Y), labels)
     np.savez(tmp_path / "same.npz", x=X, y=Y)
     expected, data = load_from(tmp_path, "same.npz", standardize=True), load_from(tmp_path, images, standardize=True)
-    packed = pack(path, PLAIN, "dataset.uri", tmp_path)
+    packed = pack(path, None, "dataset.uri", tmp_path)
     for one in (data, load_from(tmp_path, packed.name, standardize=True)):
         assert {key: array.tobytes() for key, array in one.arrays().items()} == {
             key: array.tobytes() for key, array in expected.arrays().items()
@@ -82,7 +81,7 @@ def test_the_same_values_are_packed_to_the_same_bytes(folder: Path) -> None:
     (folder / "gz").mkdir()
     for name, array in ((f"{IMAGES}.gz", X), (f"{LABELS}.gz", Y)):
         write(folder / "gz", idx(array), name)
-    packed = [pack(path, PLAIN, "f", folder) for path in (folder / IMAGES, folder / "gz" / f"{IMAGES}.gz")]
+    packed = [pack(path, None, "f", folder) for path in (folder / IMAGES, folder / "gz" / f"{IMAGES}.gz")]
     assert packed[0] != packed[1]
     assert packed[0].read_bytes() == packed[1].read_bytes()
 
@@ -144,7 +143,7 @@ def test_compressed_files_hold_what_they_declare(tmp_path: Path, monkeypatch: py
         with pytest.raises(InvalidSpec, match=words):
             load_from(tmp_path, name)
         with pytest.raises(InvalidSpec, match=words):
-            pack(path, PLAIN, "dataset.uri", tmp_path)
+            pack(path, None, "dataset.uri", tmp_path)
     path.write_bytes(gzip.compress(idx(X))[:-9])
     with pytest.raises(InvalidSpec, match="not an IDX file: "):
         load_from(tmp_path, name)
@@ -166,11 +165,11 @@ def test_labels_have_to_be_beside_the_images(folder: Path) -> None:
     with pytest.raises(InvalidSpec, match=f"has no labels beside it: there is no file '{LABELS}'"):
         load_from(folder)
     with pytest.raises(InvalidSpec, match=f"there is no file of its labels, named '{LABELS}'"):
-        pack(folder / IMAGES, PLAIN, "dataset.uri", folder)
+        pack(folder / IMAGES, None, "dataset.uri", folder)
     with pytest.raises(InvalidSpec, match="is not named as one of images"):
         load_from(folder, "labels-ubyte")
     with pytest.raises(InvalidSpec, match="a name that has `labels` in place of `images`"):
-        pack(folder / "labels-ubyte", PLAIN, "dataset.uri", folder)
+        pack(folder / "labels-ubyte", None, "dataset.uri", folder)
     assert labels_of(Path("labels-ubyte")) is None
 
 

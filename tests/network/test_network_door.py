@@ -28,6 +28,7 @@ def test_public_names():
         "Pass",
         "Preprocessing",
         "Program",
+        "Rescaling",
         "SampleError",
         "Scaling",
         "Settings",

@@ -148,6 +148,8 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
         return st.integers(-8, 7)
     if name in ("max_wavelength", "t_mul", "div_factor", "final_div_factor"):
         return st.floats(1, 1000)
+    if name == "channels":
+        return st.sampled_from([1, 3])
     if name == "shared_axes":
         return st.lists(st.integers(1, 8), max_size=8, unique=True)
     if name == "axes":

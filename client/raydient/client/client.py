@@ -12,7 +12,6 @@ from typing import Any, Self
 import grpc
 from google.protobuf.json_format import ParseDict
 
-from raydient.spec.csv_text import PLAIN, Dialect
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
@@ -133,17 +132,16 @@ class Client:
 
     def _stored(self, dataset: Dataset, files: Mapping[str, Path | None]) -> dict[str, str]:
         """Upload the local files of a dataset, see `local_files`, and return its `uris` on the server."""
-        dialect = dataset.csv.dialect
         return {
-            field: uri if (file := files[field]) is None else self._upload(field, file, dialect)
+            field: uri if (file := files[field]) is None else self._upload(field, file, dataset)
             for field, uri in dataset.uris.items()
         }
 
-    def _upload(self, field: str, file: Path, dialect: Dialect) -> str:
+    def _upload(self, field: str, file: Path, dataset: Dataset) -> str:
         """Upload the local file of a setting, or several as one, and return the name on the server."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
             try:
-                return upload(self._connection, pack(file, dialect, field, Path(folder))).name
+                return upload(self._connection, pack(file, dataset, field, Path(folder))).name
             except RequestRefused as error:
                 raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
 
@@ -201,7 +199,7 @@ class Client:
     def upload_dataset(self, data: Any) -> dataset_api.Dataset:
         """Store a data file, or data of another form as `submit` takes them, unless the server has the content."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-            path = pack(write_data(data, None, Path(folder)), PLAIN, "data", Path(folder))
+            path = pack(write_data(data, None, Path(folder)), None, "data", Path(folder))
             return upload(self._connection, path)
 
     def get_dataset(self, name: str) -> dataset_api.Dataset:

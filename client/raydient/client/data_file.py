@@ -34,7 +34,7 @@ def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
     files: dict[str, Path | None] = {}
     for field, uri in dataset.uris.items():
         try:
-            files[field] = _local_file(field, uri, directory)
+            files[field] = _local_file(field, uri, directory, dataset)
         except InvalidSpec as missing:
             errors += missing.errors
     if errors:
@@ -42,15 +42,17 @@ def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
     return files
 
 
-def _local_file(field: str, uri: str, directory: Path) -> Path | None:
+def _local_file(field: str, uri: str, directory: Path, dataset: Dataset) -> Path | None:
     if re.fullmatch(r"datasets/[0-9a-f]{64}", uri) or re.match(r"[a-z][a-z0-9+.-]*://", uri):
         return None
     path = directory / uri
-    if are_files(path):
+    if are_files(path) or (path.is_dir() and dataset.images):
         return path
     if Path(uri).is_absolute() and not path.exists():
         return None
     problem = "is not a file" if path.exists() else "no such file"
+    if path.is_dir():
+        problem += ", but a folder, which needs an input of images in `dataset.inputs`"
     raise InvalidSpec([FieldError(field, f'"{uri}": {problem} (looked for {path})')])
 
 
@@ -164,6 +166,6 @@ def with_data(spec: JobSpec, data: Any, validation: Any, folder: Path) -> JobSpe
 
 def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> Path:
     path = write_data(data, spec.dataset, folder)
-    if not are_files(path):
+    if not (are_files(path) or (path.is_dir() and spec.dataset.images)):
         raise InvalidSpec([FieldError(field, f'"{path}": no such file')])
     return path

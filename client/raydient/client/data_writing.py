@@ -22,6 +22,7 @@ from .columns import (
     own_type,
     row_number,
 )
+from .images import write_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,8 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
     array or a pyarrow table. A missing value becomes an empty cell, a date its ISO form, a boolean 1 or 0, as a label
     or category `True` or `False`. Arrays become an NPZ file: a mapping with an array of several
     values a row, or a pair of samples and labels.
+
+    An image of an input of images becomes a file beside the table, without loss.
 
     Args:
         data: the data, or the path of a data file.
@@ -61,7 +64,11 @@ def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
         raise InvalidSamples(f"the data must be {kinds}, not {type(data).__name__}")
     if not table:
         raise InvalidSamples("the data have no columns")
-    columns = {name: as_array(name, values) for name, values in table.items()}
+    images = dataset.images if dataset is not None else ()
+    columns = {
+        name: write_images(name, values, folder) if name in images else as_array(name, values)
+        for name, values in table.items()
+    }
     if any(array.ndim > 1 for array in columns.values()):
         return _write_arrays(columns, folder)
     return _write_table(columns, dataset, folder)

@@ -77,19 +77,19 @@ def _join_tables(files: Sequence[Path], field: str, output: Path) -> Path:
     with importing("Joining files", "local"):
         import pyarrow as pa
     with naming(field, files[0]):
-        schema = _plain(open_table(files[0], BATCH_ROWS)[0])
+        schema = plain(open_table(files[0], BATCH_ROWS)[0])
     with pa.OSFile(str(output), "wb") as joined, pa.ipc.new_file(joined, schema) as writer:
         for file in files:
             with naming(field, file):
                 of_file, batches = open_table(file, BATCH_ROWS)
-                if not _plain(of_file).equals(schema):
+                if not plain(of_file).equals(schema):
                     raise _differs(field, file, files[0])
                 for batch in batches:
                     writer.write_batch(batch.cast(schema))
     return output
 
 
-def _plain(schema: Any) -> Any:
+def plain(schema: Any) -> Any:
     """A schema without metadata and without dictionaries, which differ between files of the same columns."""
     import pyarrow as pa
 

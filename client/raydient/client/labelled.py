@@ -57,7 +57,7 @@ def _of_file(
     inputs: list[Arrays] = []
     labels: list[Arrays] = []
     needed = predictor.needed | {target.label or "y" for target in network.targets.values()}
-    for samples in read_samples(path, needed, dialect):
+    for samples in read_samples(path, needed, dialect, most=predictor.part_rows):
         try:
             if repeated := [one.label for one in network.targets.values() if one.label in samples.repeated]:
                 raise InvalidSamples(f"there is more than one column named {repeated[0]!r}")

@@ -3,36 +3,39 @@
 import zipfile
 from pathlib import Path
 
-from raydient.spec.csv_text import Dialect
-from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL
+from raydient.spec.csv_text import PLAIN
+from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL, Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.idx import IdxFile, is_idx, labels_of, open_idx
 from raydient.spec.patterns import is_pattern
 
+from .image_packing import pack_images
 from .joining import join, naming
 
 
-def pack(path: Path, dialect: Dialect, field: str, folder: Path) -> Path:
+def pack(path: Path, dataset: Dataset | None, field: str, folder: Path) -> Path:
     """Return one file with the data that a path names: itself, or a new one.
 
     Files that the path names by wildcards become one table, the images and labels of IDX files the arrays of an NPZ
-    file.
+    file, and images that a table names by their paths, or that lie in a folder, an Arrow file with their bytes.
 
     Args:
         path: names the data.
-        dialect: of CSV files.
-        field: path of the setting that names them.
+        dataset: names the columns of images, and the dialect of CSV files.
+        field: path of the setting that names the data.
         folder: an existing folder for a new file.
 
     Raises:
         InvalidSpec: a file cannot be read, or several do not fit together.
-        MissingExtra: pyarrow is not installed, which Parquet and Arrow files need.
+        MissingExtra: pyarrow is not installed, which images, Parquet and Arrow files need.
     """
-    if is_pattern(path):
-        return join(path, dialect, field, folder)
+    dialect = dataset.csv.dialect if dataset is not None else PLAIN
     if is_idx(path):
         return _pack_idx(path, field, folder / f"{path.name}.npz")
-    return path
+    file = join(path, dialect, field, folder) if is_pattern(path) else path
+    if dataset is not None and dataset.images and file.suffix.lower() != ".npz":
+        return pack_images(file, dataset, field, path if path.is_dir() else path.parent, folder)
+    return file
 
 
 def _pack_idx(images: Path, field: str, output: Path) -> Path:

@@ -1,6 +1,7 @@
 """Applies a trained network to samples."""
 
 import os
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,9 @@ from .columns import (
     series_columns,
     side_by_side,
 )
+from .images import as_pixels
 from .prediction import Prediction, joined
-from .samples import Samples, read_samples
+from .samples import IMAGE_ROWS, Samples, read_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,6 +66,11 @@ class Predictor:
     def needed(self) -> set[str]:
         """Names of the columns or arrays of a file from which inputs are selected."""
         return {"x", *self.features, *(input_.name for input_ in self.model.inputs)}
+
+    @property
+    def part_rows(self) -> int | None:
+        """Number of samples of a file that are read at a time; None: as many as of any file."""
+        return IMAGE_ROWS if any(input_.is_image for input_ in self.model.inputs) else None
 
     def predict(self, inputs: Any, columns: Sequence[str] = ()) -> Prediction:
         """Predict the only output for samples of any form; see `Job.predict`."""
@@ -116,7 +123,7 @@ class Predictor:
                 with the path.
             RequestRefused: the service refuses a value.
         """
-        for samples in read_samples(path, self.needed, dialect):
+        for samples in read_samples(path, self.needed, dialect, most=self.part_rows):
             try:
                 predictions = self.apply(self.of_file(samples, notice), samples.where)
             except InvalidSamples as error:
@@ -175,7 +182,7 @@ class Predictor:
         """Select the network's inputs in a file; see `predict_file`."""
         if repeated := [name for name in self.features if name in samples.repeated]:
             raise InvalidSamples(f"there is more than one column named {repeated[0]!r}")
-        table = samples.arrays
+        table = self._with_images(samples)
         if "x" in table and len(self.model.inputs) == 1 and not {*self.features} & {*table}:
             return self.arrays({self.model.inputs[0].name: table["x"]}, samples.where)
         if notice is None:
@@ -184,6 +191,15 @@ class Predictor:
         if notice is not None and not samples.first and (unknown := self.unknown(table)):
             notice(unknown)
         return arrays
+
+    def _with_images(self, samples: Samples) -> Mapping[str, Any]:
+        """Return the columns of a file, with the images that it names by paths relative to it."""
+        images = {}
+        for input_ in self.model.inputs:
+            if input_.is_image and (name := input_.columns[0]) in samples.arrays:
+                values, shape = samples.arrays[name], _image_shape(input_)
+                images[name] = as_pixels(name, values, shape, samples.where, samples.folder)
+        return ChainMap(images, samples.arrays) if images else samples.arrays  # type: ignore[arg-type]  # only read
 
     def _only(self) -> ModelInput:
         """The only input. Raises InvalidSamples if there are several."""
@@ -250,6 +266,8 @@ def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "ND
         if missing or unknown:
             raise InvalidSamples(f"{name}: the columns do not fit this input; {name_problem(missing, unknown)}")
         return _of_columns(input_, table, where)
+    if input_.is_image:
+        values = as_pixels(name, values, _image_shape(input_), where)
     array, shape = as_array(name, values), tuple(input_.shape)
     if input_.is_table and array.shape[1:] == shape and (input_.date_columns or _may_lack_values(array)):
         # by column, because each has its own rule for missing values, and errors name it
@@ -260,6 +278,11 @@ def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "ND
     if array.ndim == 0 or array.shape[1:] != shape:
         raise InvalidSamples(f"{name}: at least one sample of shape {shape} is needed, one a row, not {array.shape}")
     return array
+
+
+def _image_shape(input_: ModelInput) -> tuple[int, int, int]:
+    height, width, channels = input_.shape
+    return height, width, channels
 
 
 def _may_lack_values(array: "NDArray[Any]") -> bool:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from raydient.spec.csv_text import DELIMITERS, PLAIN, Dialect, find_delimiter, is_decoded, open_text
 from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL
+from raydient.spec.decoding import FOLDER_COLUMNS, image_files
 from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
 from raydient.spec.idx import is_idx, labels_of, open_idx
 
@@ -26,6 +27,8 @@ PART_ROWS = 4096
 """Rows of a CSV file that are read at a time: a multiple of the rows that a model predicts together."""
 CELL_CHARACTERS = 1 << 24
 """Longest cell; Python's own limit is 131,072."""
+IMAGE_ROWS = 256
+"""Rows that are read at a time where images are among their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,14 @@ class Samples:
         lines: of a CSV file the line on which each sample begins; of other files empty.
         first: number of samples before these in the file.
         repeated: names of several columns, of which `arrays` has the first.
+        folder: base of the paths of images.
     """
 
     arrays: Mapping[str, Any]
     lines: list[int]
     first: int = 0
     repeated: frozenset[str] = frozenset()
+    folder: Path = Path()
 
     def where(self, row: int) -> str:
         """The text by which messages name a sample, for its number from 0 among these."""
@@ -51,8 +56,12 @@ class Samples:
         return f"row {number} (line {self.lines[row]})" if self.lines else f"row {number}"
 
 
-def read_samples(path: Path, needed: Collection[str] | None = None, dialect: Dialect = PLAIN) -> Iterator[Samples]:
-    """Yield the samples of a CSV, Parquet or Arrow file, `PART_ROWS` at a time, or all arrays of an NPZ or IDX file.
+def read_samples(
+    path: Path, needed: Collection[str] | None = None, dialect: Dialect = PLAIN, *, most: int | None = None
+) -> Iterator[Samples]:
+    """Yield the samples of a table, `most` at a time, or all arrays of an NPZ or IDX file.
+
+    A table is a CSV, Parquet or Arrow file, or a folder of images: the columns `image`, a path, and `label`.
 
     Columns that are not used may hold anything. There is at least one part, which is empty if the file has no rows.
 
@@ -60,20 +69,24 @@ def read_samples(path: Path, needed: Collection[str] | None = None, dialect: Dia
         path: of the file.
         needed: columns of a Parquet or Arrow file to read, if it has them; None reads all.
         dialect: of a CSV file.
+        most: a multiple of the rows that a model predicts together; None: PART_ROWS.
 
     Raises:
         InvalidSamples: the file cannot be read. The message begins with its path.
         MissingExtra: the file's format needs pyarrow, which is not installed.
     """
+    most = most or PART_ROWS
     match path.suffix.lower():
+        case _ if path.is_dir():
+            yield from _read_folder(path, most)
         case ".csv":
-            yield from _read_csv(path, dialect)
+            yield from _read_csv(path, dialect, most)
         case ".gz" if path.stem.lower().endswith(".csv"):
-            yield from _read_csv(path, dialect)
+            yield from _read_csv(path, dialect, most)
         case ".npz":
             yield Samples(_archive(path), [])
         case suffix if suffix in SUFFIXES:
-            yield from _read_arrow(path, needed)
+            yield from _read_arrow(path, needed, most)
         case _ if is_idx(path):
             yield Samples(_idx(path), [])
         case _:
@@ -81,19 +94,30 @@ def read_samples(path: Path, needed: Collection[str] | None = None, dialect: Dia
             raise InvalidSamples(f"{path}: samples are read from {suffixes}")
 
 
-def _read_arrow(path: Path, needed: Collection[str] | None) -> Iterator[Samples]:
+def _read_folder(path: Path, most: int) -> Iterator[Samples]:
+    rows, before = image_files(path, are_labelled=False), 0
+    while part := list(islice(rows, most)):
+        yield Samples(
+            dict(zip(FOLDER_COLUMNS, map(list, zip(*part, strict=True)), strict=True)), [], before, folder=path
+        )
+        before += len(part)
+    if not before:
+        raise InvalidSamples(f"{path}: the folder has no images")
+
+
+def _read_arrow(path: Path, needed: Collection[str] | None, most: int) -> Iterator[Samples]:
     before = 0
-    for table in read_tables(path, PART_ROWS, needed):
-        yield Samples(table, [], before, table.repeated)
+    for table in read_tables(path, most, needed):
+        yield Samples(table, [], before, table.repeated, path.parent)
         before += table.rows
 
 
-def _read_csv(path: Path, dialect: Dialect) -> Iterator[Samples]:
+def _read_csv(path: Path, dialect: Dialect, most: int) -> Iterator[Samples]:
     """Read a CSV file. Blank lines are skipped, as in training."""
     try:
         dialect = with_delimiter(path, dialect)
         with open_text(path, dialect) as file:
-            yield from _parts(path, file, dialect)
+            yield from _parts(path, file, dialect, most)
     except UnicodeError as error:
         raise InvalidSamples(f"{path}: not {dialect.encoding} text: name its encoding") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -117,21 +141,21 @@ def read_header(path: Path, file: TextIO, dialect: Dialect) -> list[str]:
     return _header(path, _rows(file, dialect.delimiter or ","))
 
 
-def _parts(path: Path, file: TextIO, dialect: Dialect) -> Iterator[Samples]:
+def _parts(path: Path, file: TextIO, dialect: Dialect, most: int) -> Iterator[Samples]:
     rows = _rows(file, dialect.delimiter or ",")
     header = _header(path, rows)
     if not header:
         raise InvalidSamples(f"{path}: not a CSV file with a header: it is empty")
     _check_header(path, header, dialect)
     repeated = repeated_names(header)
-    part, before = _next(path, rows, PART_ROWS), 0
+    part, before = _next(path, rows, most), 0
     while part or not before:
         cells = [(line, [dialect.cell(cell) for cell in row]) for line, row in part] if dialect.decimal == "," else part
-        yield Samples(_columns(path, header, cells), [line for line, _ in part], before, repeated)
+        yield Samples(_columns(path, header, cells), [line for line, _ in part], before, repeated, path.parent)
         before += len(part)
-        if len(part) < PART_ROWS:
+        if len(part) < most:
             return
-        part = _next(path, rows, PART_ROWS)
+        part = _next(path, rows, most)
 
 
 def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:

@@ -138,6 +138,7 @@ class Dataset(Model):
         beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")}
         categories = {column for input_ in inputs.values() if input_.is_text for column in input_.columns}
         listed = {*features, *(column for input_ in inputs.values() for column in input_.columns)}
+        images = {column for input_ in inputs.values() if input_.image for column in input_.columns}
         for column, settings in columns.items():
             # an invalid `impute` has an error of its own
             if settings.indicator and not (settings.impute or info.data.get("impute", True)):
@@ -148,6 +149,8 @@ class Dataset(Model):
                 raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')
             if column in categories:
                 raise ValueError(f'"{column}" holds categories: only numbers and dates are prepared')
+            if column in images:
+                raise ValueError(f'"{column}" holds images: only numbers and dates are prepared')
             if listed and column not in listed:
                 raise ValueError(f'"{column}" is no column of an input')
         return columns
@@ -233,6 +236,11 @@ class Dataset(Model):
         labels = {name: self.label_columns or (column,) for name, column in self.named_labels.items()}
         others = {SAMPLE_WEIGHT: self.sample_weight, SPLIT: self.split.column}
         return {**labels, **{name: (column,) for name, column in others.items() if column}}
+
+    @property
+    def images(self) -> frozenset[str]:
+        """The columns that hold images."""
+        return frozenset(column for input_ in self.inputs.values() if input_.image for column in input_.columns)
 
     @property
     def input_names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The inputs of a network: columns or arrays, of numbers or of categories."""
+"""The inputs of a network: columns or arrays, of numbers, of categories or of images."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from pydantic_core import CoreSchema
 
 from .base import Model
 from .columns import Column, distinct
+from .images import Image
 
 Columns = Annotated[
     tuple[Column, ...],
@@ -32,7 +33,8 @@ class Input(Model):
 
     A category becomes its index in the sorted list of the column's values, from 0, as an embedding takes it. The model
     keeps the lists. With `buckets` a missing category is 0, one that the training part lacks 1, and its own follow.
-    With `hashing` the values are categories too. With `one_hot` a category is a vector instead of its index.
+    With `hashing` the values are categories too. With `one_hot` a category is a vector instead of its index. With
+    `image` the only column holds images: paths of image files, or in a Parquet or Arrow file their bytes.
     """
 
     columns: Columns
@@ -40,6 +42,7 @@ class Input(Model):
     buckets: bool = False
     hashing: Hashing | None = None
     one_hot: bool = False
+    image: Image | None = None
 
     @property
     def is_text(self) -> bool:
@@ -71,6 +74,15 @@ class Input(Model):
         if one_hot and info.data.get("categories") is False and not info.data.get("hashing", True):
             raise ValueError("only categories become one-hot vectors: add `categories: true`")
         return one_hot
+
+    @field_validator("image")
+    @classmethod
+    def _of_one_column(cls, image: Image | None, info: ValidationInfo) -> Image | None:
+        if image is not None and len(info.data.get("columns", ())) > 1:
+            raise ValueError("the images of an input are in one column: name one, the others in further inputs")
+        if image is not None and (info.data.get("categories") or info.data.get("hashing")):
+            raise ValueError("images are no categories: leave one of the two out")
+        return image
 
     @model_validator(mode="before")
     @classmethod

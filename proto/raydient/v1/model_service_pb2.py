@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fraydient/v1/model_service.proto\x12\x0braydient.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n\nCheckpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\"O\n\x16ListCheckpointsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListCheckpointsResponse\x12,\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x17.raydient.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x14\x44ownloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.raydient.v1.ModelFormat\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"d\n\x15\x44ownloadModelResponse\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .raydient.v1.DownloadModelHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x86\x01\n\x13\x44ownloadModelHeader\x12(\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x18.raydient.v1.ModelFormat\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x11\n\tfile_name\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"y\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x06inputs\x18\x03 \x03(\x0b\x32\x17.raydient.v1.ModelInput\x12)\n\x07outputs\x18\x04 \x03(\x0b\x32\x18.raydient.v1.ModelOutput\"\x94\x01\n\nModelInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x05\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x10\n\x08is_table\x18\x04 \x01(\x08\x12\x16\n\x0ehas_categories\x18\x05 \x01(\x08\x12\x18\n\x10optional_columns\x18\x06 \x03(\t\x12\x14\n\x0c\x64\x61te_columns\x18\x07 \x03(\t\"9\n\x0bModelOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x05\"k\n\x06Tensor\x12\r\n\x05shape\x18\x01 \x03(\x05\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x0f\n\x07\x64oubles\x18\x04 \x03(\x01\x12\x10\n\x08integers\x18\x05 \x03(\x12\x12\x10\n\x08\x62ooleans\x18\x06 \x03(\x08\"\xfd\x01\n\x0ePredictRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x06inputs\x18\x02 \x01(\x0b\x32\x13.raydient.v1.Tensor\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x37\n\x06\x61rrays\x18\x04 \x03(\x0b\x32\'.raydient.v1.PredictRequest.ArraysEntry\x12\x14\n\x0coutput_start\x18\x05 \x01(\x03\x12\x14\n\x0coutput_count\x18\x06 \x01(\x03\x1a\x42\n\x0b\x41rraysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.raydient.v1.Tensor:\x02\x38\x01\"\xee\x01\n\x0fPredictResponse\x12$\n\x07outputs\x18\x01 \x01(\x0b\x32\x13.raydient.v1.Tensor\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\x05\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t\x12\x42\n\x0bpredictions\x18\x04 \x03(\x0b\x32-.raydient.v1.PredictResponse.PredictionsEntry\x1aK\n\x10PredictionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.raydient.v1.Prediction:\x02\x38\x01\"X\n\nPrediction\x12$\n\x07outputs\x18\x01 \x01(\x0b\x32\x13.raydient.v1.Tensor\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\x05\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t*v\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x1c\n\x18MODEL_FORMAT_SAFETENSORS\x10\x01\x12\x15\n\x11MODEL_FORMAT_ONNX\x10\x02\x12\x14\n\x10MODEL_FORMAT_NPZ\x10\x03\x32\xca\x02\n\x0cModelService\x12\\\n\x0fListCheckpoints\x12#.raydient.v1.ListCheckpointsRequest\x1a$.raydient.v1.ListCheckpointsResponse\x12X\n\rDownloadModel\x12!.raydient.v1.DownloadModelRequest\x1a\".raydient.v1.DownloadModelResponse0\x01\x12<\n\x08GetModel\x12\x1c.raydient.v1.GetModelRequest\x1a\x12.raydient.v1.Model\x12\x44\n\x07Predict\x12\x1b.raydient.v1.PredictRequest\x1a\x1c.raydient.v1.PredictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fraydient/v1/model_service.proto\x12\x0braydient.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n\nCheckpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\"O\n\x16ListCheckpointsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListCheckpointsResponse\x12,\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x17.raydient.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x14\x44ownloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.raydient.v1.ModelFormat\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"d\n\x15\x44ownloadModelResponse\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .raydient.v1.DownloadModelHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x86\x01\n\x13\x44ownloadModelHeader\x12(\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x18.raydient.v1.ModelFormat\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x11\n\tfile_name\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"y\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\'\n\x06inputs\x18\x03 \x03(\x0b\x32\x17.raydient.v1.ModelInput\x12)\n\x07outputs\x18\x04 \x03(\x0b\x32\x18.raydient.v1.ModelOutput\"\xa6\x01\n\nModelInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x05\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x10\n\x08is_table\x18\x04 \x01(\x08\x12\x16\n\x0ehas_categories\x18\x05 \x01(\x08\x12\x18\n\x10optional_columns\x18\x06 \x03(\t\x12\x14\n\x0c\x64\x61te_columns\x18\x07 \x03(\t\x12\x10\n\x08is_image\x18\x08 \x01(\x08\"9\n\x0bModelOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x05\"k\n\x06Tensor\x12\r\n\x05shape\x18\x01 \x03(\x05\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x0f\n\x07\x64oubles\x18\x04 \x03(\x01\x12\x10\n\x08integers\x18\x05 \x03(\x12\x12\x10\n\x08\x62ooleans\x18\x06 \x03(\x08\"\xfd\x01\n\x0ePredictRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x06inputs\x18\x02 \x01(\x0b\x32\x13.raydient.v1.Tensor\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x37\n\x06\x61rrays\x18\x04 \x03(\x0b\x32\'.raydient.v1.PredictRequest.ArraysEntry\x12\x14\n\x0coutput_start\x18\x05 \x01(\x03\x12\x14\n\x0coutput_count\x18\x06 \x01(\x03\x1a\x42\n\x0b\x41rraysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.raydient.v1.Tensor:\x02\x38\x01\"\xee\x01\n\x0fPredictResponse\x12$\n\x07outputs\x18\x01 \x01(\x0b\x32\x13.raydient.v1.Tensor\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\x05\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t\x12\x42\n\x0bpredictions\x18\x04 \x03(\x0b\x32-.raydient.v1.PredictResponse.PredictionsEntry\x1aK\n\x10PredictionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.raydient.v1.Prediction:\x02\x38\x01\"X\n\nPrediction\x12$\n\x07outputs\x18\x01 \x01(\x0b\x32\x13.raydient.v1.Tensor\x12\x0f\n\x07\x63lasses\x18\x02 \x03(\x05\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t*v\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x1c\n\x18MODEL_FORMAT_SAFETENSORS\x10\x01\x12\x15\n\x11MODEL_FORMAT_ONNX\x10\x02\x12\x14\n\x10MODEL_FORMAT_NPZ\x10\x03\x32\xca\x02\n\x0cModelService\x12\\\n\x0fListCheckpoints\x12#.raydient.v1.ListCheckpointsRequest\x1a$.raydient.v1.ListCheckpointsResponse\x12X\n\rDownloadModel\x12!.raydient.v1.DownloadModelRequest\x1a\".raydient.v1.DownloadModelResponse0\x01\x12<\n\x08GetModel\x12\x1c.raydient.v1.GetModelRequest\x1a\x12.raydient.v1.Model\x12\x44\n\x07Predict\x12\x1b.raydient.v1.PredictRequest\x1a\x1c.raydient.v1.PredictResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTREQUEST_ARRAYSENTRY']._serialized_options = b'8\001'
   _globals['_PREDICTRESPONSE_PREDICTIONSENTRY']._loaded_options = None
   _globals['_PREDICTRESPONSE_PREDICTIONSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELFORMAT']._serialized_start=1768
-  _globals['_MODELFORMAT']._serialized_end=1886
+  _globals['_MODELFORMAT']._serialized_start=1786
+  _globals['_MODELFORMAT']._serialized_end=1904
   _globals['_CHECKPOINT']._serialized_start=81
   _globals['_CHECKPOINT']._serialized_end=190
   _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=192
@@ -55,21 +55,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL']._serialized_start=739
   _globals['_MODEL']._serialized_end=860
   _globals['_MODELINPUT']._serialized_start=863
-  _globals['_MODELINPUT']._serialized_end=1011
-  _globals['_MODELOUTPUT']._serialized_start=1013
-  _globals['_MODELOUTPUT']._serialized_end=1070
-  _globals['_TENSOR']._serialized_start=1072
-  _globals['_TENSOR']._serialized_end=1179
-  _globals['_PREDICTREQUEST']._serialized_start=1182
-  _globals['_PREDICTREQUEST']._serialized_end=1435
-  _globals['_PREDICTREQUEST_ARRAYSENTRY']._serialized_start=1369
-  _globals['_PREDICTREQUEST_ARRAYSENTRY']._serialized_end=1435
-  _globals['_PREDICTRESPONSE']._serialized_start=1438
-  _globals['_PREDICTRESPONSE']._serialized_end=1676
-  _globals['_PREDICTRESPONSE_PREDICTIONSENTRY']._serialized_start=1601
-  _globals['_PREDICTRESPONSE_PREDICTIONSENTRY']._serialized_end=1676
-  _globals['_PREDICTION']._serialized_start=1678
-  _globals['_PREDICTION']._serialized_end=1766
-  _globals['_MODELSERVICE']._serialized_start=1889
-  _globals['_MODELSERVICE']._serialized_end=2219
+  _globals['_MODELINPUT']._serialized_end=1029
+  _globals['_MODELOUTPUT']._serialized_start=1031
+  _globals['_MODELOUTPUT']._serialized_end=1088
+  _globals['_TENSOR']._serialized_start=1090
+  _globals['_TENSOR']._serialized_end=1197
+  _globals['_PREDICTREQUEST']._serialized_start=1200
+  _globals['_PREDICTREQUEST']._serialized_end=1453
+  _globals['_PREDICTREQUEST_ARRAYSENTRY']._serialized_start=1387
+  _globals['_PREDICTREQUEST_ARRAYSENTRY']._serialized_end=1453
+  _globals['_PREDICTRESPONSE']._serialized_start=1456
+  _globals['_PREDICTRESPONSE']._serialized_end=1694
+  _globals['_PREDICTRESPONSE_PREDICTIONSENTRY']._serialized_start=1619
+  _globals['_PREDICTRESPONSE_PREDICTIONSENTRY']._serialized_end=1694
+  _globals['_PREDICTION']._serialized_start=1696
+  _globals['_PREDICTION']._serialized_end=1784
+  _globals['_MODELSERVICE']._serialized_start=1907
+  _globals['_MODELSERVICE']._serialized_end=2237
 # @@protoc_insertion_point(module_scope)

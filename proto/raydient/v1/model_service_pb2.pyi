@@ -102,7 +102,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[ModelOutput, _Mapping]]] = ...) -> None: ...
 
 class ModelInput(_message.Message):
-    __slots__ = ("name", "shape", "columns", "is_table", "has_categories", "optional_columns", "date_columns")
+    __slots__ = ("name", "shape", "columns", "is_table", "has_categories", "optional_columns", "date_columns", "is_image")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,7 @@ class ModelInput(_message.Message):
     HAS_CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     OPTIONAL_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     DATE_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    IS_IMAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     columns: _containers.RepeatedScalarFieldContainer[str]
@@ -117,7 +118,8 @@ class ModelInput(_message.Message):
     has_categories: bool
     optional_columns: _containers.RepeatedScalarFieldContainer[str]
     date_columns: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[str]] = ..., is_table: bool = ..., has_categories: bool = ..., optional_columns: _Optional[_Iterable[str]] = ..., date_columns: _Optional[_Iterable[str]] = ...) -> None: ...
+    is_image: bool
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., columns: _Optional[_Iterable[str]] = ..., is_table: bool = ..., has_categories: bool = ..., optional_columns: _Optional[_Iterable[str]] = ..., date_columns: _Optional[_Iterable[str]] = ..., is_image: bool = ...) -> None: ...
 
 class ModelOutput(_message.Message):
     __slots__ = ("name", "label", "shape")

@@ -125,18 +125,20 @@ class Validation(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., arrays: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Input(_message.Message):
-    __slots__ = ("columns", "categories", "buckets", "hashing", "one_hot")
+    __slots__ = ("columns", "categories", "buckets", "hashing", "one_hot", "image")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     BUCKETS_FIELD_NUMBER: _ClassVar[int]
     HASHING_FIELD_NUMBER: _ClassVar[int]
     ONE_HOT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedScalarFieldContainer[str]
     categories: bool
     buckets: bool
     hashing: Hashing
     one_hot: bool
-    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ..., buckets: bool = ..., hashing: _Optional[_Union[Hashing, _Mapping]] = ..., one_hot: bool = ...) -> None: ...
+    image: Image
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ..., buckets: bool = ..., hashing: _Optional[_Union[Hashing, _Mapping]] = ..., one_hot: bool = ..., image: _Optional[_Union[Image, _Mapping]] = ...) -> None: ...
 
 class Hashing(_message.Message):
     __slots__ = ("buckets", "salt")
@@ -145,6 +147,16 @@ class Hashing(_message.Message):
     buckets: int
     salt: int
     def __init__(self, buckets: _Optional[int] = ..., salt: _Optional[int] = ...) -> None: ...
+
+class Image(_message.Message):
+    __slots__ = ("height", "width", "channels")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    width: int
+    channels: int
+    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ...) -> None: ...
 
 class Split(_message.Message):
     __slots__ = ("test", "method")

@@ -19,6 +19,7 @@ def model_message(name: str, model: Model) -> model_service_pb2.Model:
                 has_categories=preprocessing.has_categories,
                 optional_columns=preprocessing.optional_columns,
                 date_columns=preprocessing.date_columns,
+                is_image=preprocessing.is_image,
             )
             for key, preprocessing in model.inputs.items()
         ],

@@ -27,7 +27,7 @@ SHOWN_CLASSES = 20
 
 @click.command()
 @model_argument
-@click.argument("data", metavar="DATA", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", metavar="DATA", type=click.Path(exists=True, path_type=Path))
 @checkpoint_option
 @with_dialect
 @json_option

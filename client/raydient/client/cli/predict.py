@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from raydient.spec.decoding import FOLDER_COLUMNS, image_files
 from raydient.spec.printable import printable
 
 from .failures import WRONG_USAGE, Failure
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_argument
-@click.argument("data", metavar="DATA", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", metavar="DATA", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -56,7 +58,8 @@ def predict(
     Finds columns or arrays by their names in the training data; the file may also hold the label. Writes CSV: the most
     probable class first if there are classes, then the network's outputs, one per class. With several outputs each
     column's name begins with that of its output. A predicted number has the name of its label. A table (CSV, Parquet or
-    Arrow) is read and its predictions are written part by part, so it may be larger than memory.
+    Arrow) is read and its predictions are written part by part, so it may be larger than memory. DATA may be a folder
+    of images, whose predictions follow their paths.
     """
     if output is not None and output.suffix.lower() != ".csv":
         raise Failure(f"{output}: predictions are written as CSV: give a name that ends in .csv", WRONG_USAGE)
@@ -67,7 +70,8 @@ def predict(
         if as_json and output is None:
             _print_json(parts)
             return
-        rows = _write(parts, {one.name: one.label for one in predictor.model.outputs}, output)
+        labels = {one.name: one.label for one in predictor.model.outputs}
+        rows = _write(parts, labels, output, _image_names(data))
     if as_json:
         print_json({"path": str(output), "rows": rows})
 
@@ -115,28 +119,42 @@ def _as_json(prediction: "Prediction") -> dict[str, Any]:
     return {"classes": _classes(prediction), "class_names": names, "outputs": prediction.outputs.tolist()}
 
 
-def _write(parts: Iterable[Mapping[str, "Prediction"]], labels: Mapping[str, str], output: Path | None) -> int:
+def _image_names(data: Path) -> Iterator[str]:
+    """The paths of the images in a folder, in the order of their predictions; none of a file."""
+    return (path for path, _ in image_files(data, are_labelled=False)) if data.is_dir() else iter(())
+
+
+def _write(
+    parts: Iterable[Mapping[str, "Prediction"]], labels: Mapping[str, str], output: Path | None, names: Iterator[str]
+) -> int:
     """Write a header and one line per sample to a file, or to standard output; return the number of samples."""
     from raydient.files import replacing
 
     if output is None:
         # a file gets the names of classes as they are
-        return _write_csv(parts, labels, sys.stdout, escape=sys.stdout.isatty())
+        return _write_csv(parts, labels, sys.stdout, names, escape=sys.stdout.isatty())
     with replacing(output) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         try:
-            return _write_csv(parts, labels, text)
+            return _write_csv(parts, labels, text, names)
         finally:
             text.flush()
             text.detach()  # otherwise it closes the file, which is not durable yet
 
 
 def _write_csv(
-    parts: Iterable[Mapping[str, "Prediction"]], labels: Mapping[str, str], file: TextIO, *, escape: bool = False
+    parts: Iterable[Mapping[str, "Prediction"]],
+    labels: Mapping[str, str],
+    file: TextIO,
+    names: Iterator[str],
+    *,
+    escape: bool = False,
 ) -> int:
     writer, rows = csv.writer(file, lineterminator="\n"), 0
     for predictions in parts:
         header, columns = _table(predictions, labels)
+        if images := list(islice(names, len(columns[0]))):
+            header, columns = [FOLDER_COLUMNS[0], *header], [images, *columns]
         if escape:
             header, columns = _printable(header), [_printable(column) for column in columns]
         if not rows:

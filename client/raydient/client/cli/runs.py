@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from raydient.spec.decoding import image_files
 from raydient.spec.patterns import opened_files
 
 from .failures import NOT_ALLOWED, NOT_FOUND, WRONG_USAGE, Failure
@@ -208,11 +209,16 @@ def read_run(folder: Path) -> Run | None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal; of several files of their names and contents. Raises OSError."""
-    files = opened_files(path)
+    """SHA-256 of a file's content, in hexadecimal; of several files, or those of a folder, of names and contents.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    files = [path / name for name, _ in image_files(path)] if path.is_dir() else opened_files(path)
     if files == [path]:
         return _sha256(path)
-    return hashlib.sha256(json.dumps([[file.name, _sha256(file)] for file in files]).encode()).hexdigest()
+    digests = [[str(file.relative_to(path.parent)), _sha256(file)] for file in files]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str:

@@ -62,7 +62,12 @@ class Profiles:
         self._in_memory: OrderedDict[str, Profile] = OrderedDict()
 
     def reading(self, spec: JobSpec, dataset: Path, validation: Path | None = None) -> Reading:
-        """Return how `spec` reads the present content of a data file, and of that of its held-out data."""
+        """Return how `spec` reads the present content of a data file, and of that of its held-out data.
+
+        A table may name images, which may change without it; only one that is stored has their bytes.
+        """
+        if spec.dataset.images and {self._stored} != {file.parent for file in (dataset, validation) if file}:
+            return Reading(dataset, "")
         contents = [self._content(dataset)]
         if validation is not None:
             contents += [validation.name if validation.parent == self._stored else "", self._content(validation)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ from raydient.spec.values import quoted
 
 from .arrow_values import converted, plain, takes
 from .faults import DATE, Fault, fault_errors, find_fault
+from .image_values import BATCH_ROWS as IMAGE_ROWS
+from .image_values import has_bytes
 from .limits import Budget
 from .moments import is_date, iso_texts
 from .raw import SHOWN_ERRORS, unreadable
@@ -28,9 +31,13 @@ class Source(Protocol):
     """An open file."""
 
     schema: pa.Schema
+    folder: Path
+    """The folder of the file."""
 
-    def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
-        """Yield the rows with at least these columns, whose names are unique; account for the texts among them.
+    def batches(self, names: list[str], budget: Budget, most: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows with at least these columns, at most `most` at a time; account for the texts among them.
+
+        The names of the columns are unique.
 
         Raises:
             InvalidSpec: they take too much memory.
@@ -52,6 +59,7 @@ def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Di
         raise unreadable(f"has {len(source.schema.names)} columns, more than the {MAXIMUM_COLUMNS} that are read")
     columns = find_columns(source.schema.names, spec)
     _check_types(source.schema, columns.all)
+    columns = _with_bytes(columns, source.schema)
     table = Table(source.schema.names, columns, budget)
     try:
         for values in _blocks(source, columns, budget):
@@ -60,7 +68,24 @@ def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Di
         return _diagnosed(source, columns, str(error))
     if not table.rows:
         raise unreadable("has no rows")
+    table.read_images(source.folder)
     return table
+
+
+def _with_bytes(columns: Columns, schema: pa.Schema) -> Columns:
+    """Return the columns, of which images are no texts where they are the bytes of files."""
+    return Columns(
+        {
+            name: [replace(one, is_text=one.is_text and not has_bytes(schema.field(one.place).type)) for one in several]
+            for name, several in columns.inputs.items()
+        },
+        columns.labels,
+    )
+
+
+def _of_bytes(columns: Columns) -> list[Column]:
+    """Return the columns with the bytes of images, one for each input."""
+    return [column for column, *_ in columns.inputs.values() if column.image and not column.is_text]
 
 
 def _check_types(schema: pa.Schema, used: list[Column]) -> None:
@@ -80,6 +105,8 @@ def _check_types(schema: pa.Schema, used: list[Column]) -> None:
 
 def _mend(column: Column, type_: pa.DataType) -> str:
     """Return what is read instead of a type, and the remedy."""
+    if column.image:
+        return "but images are the paths of files, as texts, or the bytes of files"
     if column.is_date and not column.is_text:
         return "but `date` takes dates, times and texts in ISO 8601: leave `date` out if the values are numbers"
     if is_date(type_) and not column.is_text:
@@ -91,7 +118,8 @@ def _mend(column: Column, type_: pa.DataType) -> str:
 def _blocks(source: Source, columns: Columns, budget: Budget) -> Iterator[list[pa.Array]]:
     """Yield the values of the used columns, as `plain` returns them."""
     names = [column.name for column in columns.all]
-    for batch in source.batches(names, budget):
+    most = IMAGE_ROWS if _of_bytes(columns) else BATCH_ROWS
+    for batch in source.batches(names, budget, most):
         if batch.num_rows:
             yield [plain(batch.column(name)) for name in names]
 
@@ -107,6 +135,8 @@ def _diagnosed(source: Source, columns: Columns, reason: str) -> Diagnosis:
     for values in _blocks(source, columns, Budget()):
         for column, one in zip(used, values, strict=True):
             place = column.place
+            if column.image and not column.is_text:
+                continue  # an image that cannot be decoded has an error of its own
             if (fault := find_fault(column, one)) is not None:
                 if (first := faults.get(place)) is not None:
                     faults[place] = replace(first, count=first.count + fault.count)

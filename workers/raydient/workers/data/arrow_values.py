@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 
 from .csv_values import to_numbers
 from .faults import CELL_BYTES
+from .image_values import has_bytes
 from .moments import is_date, iso_texts, seconds_of_texts, seconds_of_typed
 from .table import to_float64
 from .table_columns import Column
@@ -27,6 +28,8 @@ def is_readable(type_: pa.DataType) -> bool:
 
 def takes(column: Column, type_: pa.DataType) -> bool:
     """True if a column can be read from values of a type."""
+    if column.image:
+        return is_text(type_) or has_bytes(type_)
     if not column.is_date:
         return is_readable(type_)
     if is_date(type_):
@@ -59,6 +62,8 @@ def _binary(type_: pa.DataType) -> pa.DataType:
 
 def converted(column: Column, values: pa.Array) -> pa.Array:
     """Convert what `plain` returns for `Table.add`. Raises ArrowInvalid if a value is not of the column's type."""
+    if column.image and not column.is_text:
+        return values
     if pa.types.is_large_binary(values.type):
         texts = values.cast(pa.large_string())  # which checks that they are UTF-8
         if column.is_text:

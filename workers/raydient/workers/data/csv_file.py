@@ -35,9 +35,11 @@ def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnos
     refuse_numbers(header, spec)
     columns = find_columns(header.names, spec)
     try:
-        return _read(path, header, columns, budget)
+        table = _read(path, header, columns, budget)
     except (pa.ArrowException, BadValueError) as error:
         return find_errors(path, header, columns, str(error))
+    table.read_images(path.parent)
+    return table
 
 
 def _read(path: Path, header: Header, columns: Columns, budget: Budget) -> Table:

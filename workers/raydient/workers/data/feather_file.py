@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 
-from .arrow_file import BATCH_ROWS, read_source
+from .arrow_file import read_source
 from .arrow_values import is_text
 from .limits import Budget
 from .raw import RawData, refusing_damage
@@ -23,17 +23,17 @@ def read(files: Sequence[Path], spec: DatasetSpec, as_written: Collection[str], 
 def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
     """Read one file; see `read_source`."""
     with path.open("rb"), refusing_damage("an Arrow file that can be read"), pa.OSFile(str(path)) as file:
-        return read_source(_Arrow(file), spec, budget)
+        return read_source(_Arrow(file, path.parent), spec, budget)
 
 
 class _Arrow:
     """A `Source` of an Arrow file."""
 
-    def __init__(self, file: pa.NativeFile) -> None:
-        self._file = file
+    def __init__(self, file: pa.NativeFile, folder: Path) -> None:
+        self._file, self.folder = file, folder
         self.schema: pa.Schema = pa.ipc.open_file(file).schema
 
-    def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: list[str], budget: Budget, most: int) -> Iterator[pa.RecordBatch]:
         """See `Source`. Other columns are not unpacked."""
         places = [self.schema.get_field_index(name) for name in names]
         texts = sum(is_text(self.schema.field(place).type) for place in places)
@@ -44,5 +44,5 @@ class _Arrow:
             rows = batch.num_rows
             budget.foresee(8 * rows * (len(names) - texts))
             budget.spend(8 * rows * texts, texts=rows * texts)
-            for start in range(0, rows, BATCH_ROWS):
-                yield batch.slice(start, BATCH_ROWS)
+            for start in range(0, rows, most):
+                yield batch.slice(start, most)

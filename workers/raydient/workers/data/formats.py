@@ -52,6 +52,7 @@ FORMATS = (
     Format("ARROW", (".arrow", ".feather"), "feather_file", is_table=True),
     Format("IDX", IDX_SUFFIXES, "idx_file", is_table=False, is_stored=False),
 )
+FOLDER = Format("FOLDER", (), "image_folder", is_table=True, is_stored=False)
 SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 
 
@@ -59,6 +60,11 @@ def find_format(name: str | PurePath) -> Format | None:
     """Return the format of a file by the suffix of its name, in upper or lower case; None if there is none."""
     suffix = find_suffix(name)
     return next((format_ for format_ in FORMATS if suffix in format_.suffixes), None)
+
+
+def format_of(path: Path) -> Format | None:
+    """Return the format of an existing file or, if its name has no suffix of a file, of a folder."""
+    return find_format(path) or (FOLDER if path.is_dir() else None)
 
 
 def find_suffix(name: str | PurePath) -> str:
@@ -79,7 +85,7 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = (), budget
     Raises:
         InvalidSpec: the file does not exist or cannot be read.
     """
-    format_ = find_format(path)
+    format_ = format_of(path)
     if format_ is None:
         raise _invalid(f"the file's suffix is {quoted(path.suffix)}; those of data files are {', '.join(SUFFIXES)}")
     with refusing_unreadable(spec.csv.encoding):
@@ -87,7 +93,7 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = (), budget
         if not files:
             raise unreadable(f"is missing: none has a name like {quoted(path.name)}")
         for file in files:
-            if not file.is_file():
+            if not (file.is_file() or format_ is FOLDER):
                 name = f"{quoted(file.name)}: " if len(files) > 1 else ""
                 raise _invalid(f"{name}{'it is not a file' if file.exists() else 'there is no such file'}")
         return format_.read(files, spec, as_written, budget or Budget())

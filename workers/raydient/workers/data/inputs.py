@@ -40,8 +40,8 @@ def fit_input(
     shape = raw.values.shape[1:]
     same = start is not None and (start.shape, start.feature_names) == (shape, raw.columns if raw.is_table else ())
     kept = start.transforms if start is not None and same else ()
-    kind = Kind.of(raw.values.dtype)
-    return Preprocessing(shape, raw.columns, raw.is_table, fit(spec, raw, train, kept, budget=budget), kind=kind)
+    kind, transforms = Kind.of(raw.values.dtype), fit(spec, raw, train, kept, budget=budget)
+    return Preprocessing(shape, raw.columns, raw.is_table, transforms, kind=kind, is_image=raw.is_image)
 
 
 def _of_categories(input_: Input, name: str, raw: RawInput, train: Rows, start: Preprocessing | None) -> Preprocessing:

@@ -17,7 +17,7 @@ from raydient.workers.network import Preprocessing, Signature, Target
 from raydient.workers.network.losses import Encoded, LabelError, Labels, takes_categories
 
 from .dataset import Dataset
-from .formats import find_format, read
+from .formats import format_of, read
 from .inputs import fit_input, prepare_input
 from .labels import encode, fit_labels, scale_labels
 from .limits import Budget
@@ -193,10 +193,13 @@ def _labels_too_far(spec: DatasetSpec, outputs: Sequence[Output], part: _Part) -
 
 def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
     """Return the shapes of one sample by input if the specification lists the columns of a table, else None."""
-    format_ = find_format(path)
+    format_ = format_of(path)
     if format_ is None or not format_.is_table or not (spec.inputs or spec.features):
         return None
-    shapes = {name: (len(input_.columns),) for name, input_ in spec.inputs.items()} or {INPUT: (len(spec.features),)}
+    shapes: dict[str, tuple[int, ...]] = {
+        name: input_.image.shape if input_.image else (len(input_.columns),) for name, input_ in spec.inputs.items()
+    }
+    shapes = shapes or {INPUT: (len(spec.features),)}
     return _prepared_shapes(spec, shapes)
 
 

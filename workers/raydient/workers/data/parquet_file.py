@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 
-from .arrow_file import BATCH_ROWS, read_source
+from .arrow_file import read_source
 from .arrow_values import is_text
 from .limits import Budget
 from .raw import RawData, refusing_damage
@@ -33,11 +33,11 @@ class _Parquet:
     """A `Source` of a Parquet file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self.folder = path, path.parent
         with pq.ParquetFile(path) as file:
             self.schema: pa.Schema = file.schema_arrow
 
-    def batches(self, names: list[str], budget: Budget) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: list[str], budget: Budget, most: int) -> Iterator[pa.RecordBatch]:
         """See `Source`. Each different text of a page is unpacked once."""
         texts = [name for name in names if is_text(self.schema.field(name).type)]
         with pq.ParquetFile(
@@ -50,4 +50,4 @@ class _Parquet:
             rows = file.metadata.num_rows
             budget.foresee(8 * rows * (len(names) - len(texts)))
             budget.spend(8 * rows * len(texts), texts=rows * len(texts))
-            yield from file.iter_batches(BATCH_ROWS, columns=names, use_threads=True)
+            yield from file.iter_batches(most, columns=names, use_threads=True)

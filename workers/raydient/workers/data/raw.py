@@ -30,11 +30,13 @@ class RawInput:
         values: numbers of any type or, for categories, texts; (n, *shape).
         columns: columns of the table, in order, or the name of the array.
         is_table: `columns` are columns of a table.
+        is_image: samples are images with values from 0 to 255, (n, height, width, channels).
     """
 
     values: NDArray[Any]
     columns: tuple[str, ...]
     is_table: bool
+    is_image: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,31 +1,42 @@
 """Collects the rows of a table's numbers."""
 
+from math import prod
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from raydient.steps.files import mapped
 
 from .limits import Budget
 
-Block = NDArray[np.float64]
+Block = NDArray[Any]
 
 _COPIED_ROWS = 2**14
 """Rows that are copied from file to file at a time."""
 
 
 class Rows:
-    """Rows of numbers, collected block by block: in memory, or in a file if the budget does not allow that."""
+    """Rows of numbers, collected block by block: in memory, or in a file if the budget does not allow that.
 
-    def __init__(self, width: int, budget: Budget) -> None:
-        self._width, self._budget = width, budget
+    Args:
+        shape: of one row.
+        dtype: of the numbers.
+        budget: limit on the memory.
+
+    Attributes:
+        row_bytes: bytes of one row.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, budget: Budget) -> None:
+        self._shape, self._dtype, self._budget = shape, np.dtype(dtype), budget
+        self.row_bytes = prod(shape) * self._dtype.itemsize
         self._blocks: list[Block] = []
         self._file: IO[bytes] | None = None
 
     def add(self, block: Block) -> None:
-        """Add rows, (n, width), C-contiguous, which the caller does not use any more.
+        """Add rows, (n, *shape), C-contiguous, which the caller does not use any more.
 
         Raises:
             InvalidSpec: neither memory nor the folder of files has room.
@@ -54,12 +65,12 @@ class Rows:
             self.add(block)
 
     def whole(self) -> Block:
-        """Return all rows, (n, width). The collection must not be used any more."""
+        """Return all rows, (n, *shape). The collection must not be used any more."""
         if self._file is not None:
             with self._budget.refusing_full(), self._file as file:
                 file.flush()
-                return mapped(file, (file.tell() // (8 * self._width), self._width), np.float64)
-        whole = np.empty((sum(map(len, self._blocks)), self._width))
+                return mapped(file, (file.tell() // self.row_bytes, *self._shape), self._dtype)
+        whole = np.empty((sum(map(len, self._blocks)), *self._shape), self._dtype)
         stop = len(whole)
         while self._blocks:  # each block is released after it is copied
             block = self._blocks.pop()

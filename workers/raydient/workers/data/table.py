@@ -1,6 +1,7 @@
 """Collects the columns of a table that a job uses, block by block, for any format whose samples are rows."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from raydient.workers.network.losses import Labels
 
 from .csv_values import are_booleans, to_numbers
 from .faults import CELL_BYTES
+from .image_values import BATCH_ROWS, contents_of, decoded
 from .limits import Budget
 from .raw import RawData, RawInput
 from .rows import Rows
@@ -45,8 +47,11 @@ class Table:
         self.names, self.columns, self.rows = names, columns, 0
         self._used = columns.all
         self._places = {column.place: i for i, column in enumerate(self._used)}
+        self._budget = budget
         self._numbers = {
-            name: Rows(len(several), budget) for name, several in columns.inputs.items() if not several[0].is_text
+            name: Rows(columns.shapes[name], np.uint8 if several[0].image else np.float64, budget)
+            for name, several in columns.inputs.items()
+            if not several[0].is_text
         }
         self._texts: dict[str, list[NDArray[np.object_]]] = {
             name: [] for name in columns.inputs if name not in self._numbers
@@ -60,18 +65,21 @@ class Table:
 
         Args:
             values: of each used column, in the order of the file: float64 with null or NaN where a number is missing.
-                Where the column is text: large strings, or numbers and booleans in their own type.
+                Where the column is text: large strings, or numbers and booleans in their own type. Of images: their
+                paths as large strings, or the bytes of their files.
 
         Raises:
             BadValueError: a value is missing where it may not be, is not finite, or is too long.
-            InvalidSpec: the numbers take too much memory.
+            InvalidSpec: the numbers take too much memory, or the bytes of an image cannot be decoded.
         """
         for column, one in zip(self._used, values, strict=True):
             if column.is_text:
                 _check_texts(one, is_optional=column.is_optional)
         for name, columns in self.columns.inputs.items():
             used = [values[self._places[column.place]] for column in columns]
-            if name in self._numbers:
+            if columns[0].image and not columns[0].is_text:
+                self._numbers[name].add(decoded(columns[0], contents_of(used[0]), self.rows))
+            elif name in self._numbers:
                 self._numbers[name].add(_block(used, columns))
             else:
                 self._texts[name].append(_side_by_side(used))
@@ -91,13 +99,23 @@ class Table:
                 chunks.extend(further)
         self.rows += other.rows
 
+    def read_images(self, folder: Path) -> None:
+        """Replace the paths of images, which are below a folder, by the images. Raises what `decoded` raises."""
+        for name, (column, *_) in self.columns.inputs.items():
+            if column.image and column.is_text:
+                paths = np.concatenate(self._texts.pop(name))[:, 0].tolist()
+                self._numbers[name] = images = Rows(column.image.shape, np.uint8, self._budget)
+                self._budget.foresee(len(paths) * images.row_bytes)
+                for first in range(0, len(paths), BATCH_ROWS):
+                    images.add(decoded(column, paths[first : first + BATCH_ROWS], first, folder))
+
     def result(self, as_written: Collection[str]) -> RawData:
         """Return the data; labels in `as_written` as texts too. Call it only once, because it releases the blocks."""
         inputs = {}
         for name, columns in self.columns.inputs.items():
-            is_text = name in self._texts
+            is_text, is_image = name in self._texts, columns[0].image is not None
             values = np.concatenate(self._texts.pop(name)) if is_text else self._numbers.pop(name).whole()
-            inputs[name] = RawInput(values, tuple(column.name for column in columns), is_table=True)
+            inputs[name] = RawInput(values, tuple(column.name for column in columns), not is_image, is_image)
         labels = {name: [_concatenated(chunks) for chunks in several] for name, several in self._labels.items()}
         return raw_data(self.columns, labels, self.rows, as_written, inputs=inputs)
 
@@ -128,7 +146,7 @@ def raw_data(
         {name: _texts(values[name], several) for name, several in labels.items() if name in as_written},
         tuple(errors),
         rows,
-        {name: (len(used),) for name, used in columns.inputs.items()},
+        columns.shapes,
     )
 
 

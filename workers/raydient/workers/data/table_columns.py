@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.images import Image
 from raydient.spec.layers import INPUT
 from raydient.spec.values import quoted
 
@@ -24,6 +25,7 @@ class Column:
         is_text: read as text, as labels and categories are; all others are read as numbers.
         is_optional: a number, a date or a category that may be missing.
         is_date: values are dates, read as seconds since 1970; where the column is text, they may be, in ISO 8601.
+        image: the size and channels of images; they are paths if `is_text`, else the bytes of files.
     """
 
     place: int
@@ -32,6 +34,7 @@ class Column:
     is_text: bool
     is_optional: bool = False
     is_date: bool = False
+    image: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,14 @@ class Columns:
 
     inputs: Mapping[str, Sequence[Column]]
     labels: Mapping[str, Sequence[Column]]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one sample of each input, by its name."""
+        return {
+            name: columns[0].image.shape if columns[0].image else (len(columns),)
+            for name, columns in self.inputs.items()
+        }
 
     @property
     def all(self) -> list[Column]:
@@ -79,17 +90,19 @@ def find_columns(names: Sequence[str], spec: DatasetSpec) -> Columns:
         raise InvalidSpec(errors)
     as_text = {column for input_ in spec.inputs.values() if input_.is_text for column in input_.columns}
     as_text |= {name for _, name in labels}
+    as_text |= {column for input_ in spec.inputs.values() if input_.image for column in input_.columns}
     buckets = {column for input_ in spec.inputs.values() if input_.has_missing for column in input_.columns}
     buckets -= {name for _, name in labels}
 
-    def column(path: str, name: str) -> Column:
+    def column(path: str, name: str, image: Image | None = None) -> Column:
         is_text = name in as_text
         is_optional = name in buckets if is_text else spec.imputes(name) is not None
         is_date = spec.date_of(name) is not None or name == spec.split.column
-        return Column(places[name][0], name, path, is_text, is_optional, is_date)
+        return Column(places[name][0], name, path, is_text, is_optional, is_date, image)
 
+    images = {name: input_.image for name, input_ in spec.inputs.items()}
     return Columns(
-        {name: [column(*one) for one in names] for name, names in inputs.items()},
+        {name: [column(*one, images.get(name)) for one in names] for name, names in inputs.items()},
         {label: [column(*one) for one in several] for label, several in beside.items()},
     )
 

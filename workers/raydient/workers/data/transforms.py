@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import quoted
-from raydient.workers.network import Bounding, Dates, FitError, Imputation, Logarithm, Scaling, Settings, Transform
+from raydient.workers.network import (
+    Bounding,
+    Dates,
+    FitError,
+    Imputation,
+    Logarithm,
+    Rescaling,
+    Scaling,
+    Settings,
+    Transform,
+)
 
 from .blocks import blocks
 from .limits import Budget
@@ -92,8 +102,11 @@ def _steps(spec: DatasetSpec, raw: RawInput, kept: Sequence[Transform]) -> Itera
     shape = raw.values.shape[1:]
     columns = raw.columns if raw.is_table else ()
     sources = list(range(len(columns)))
+    if raw.is_image:
+        rescaling = Rescaling.to_unit()
+        yield _Step(rescaling.settings, "scale", sources, lambda _: rescaling)
     rules = {place: rule for place, name in enumerate(columns) if (rule := spec.imputes(name))}
-    if not raw.is_table and spec.impute:
+    if not (raw.is_table or raw.is_image) and spec.impute:
         rules = dict.fromkeys(range(prod(shape)), spec.impute)
     indicators = tuple(columns.index(name) for name in spec.indicators(columns))
     if rules:

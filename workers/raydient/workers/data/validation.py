@@ -14,7 +14,7 @@ from raydient.spec.values import quoted
 from raydient.workers.network import category_places
 from raydient.workers.network.losses import Encoded, LabelError, loss_class, shown_classes
 
-from .formats import find_format, read
+from .formats import format_of, read
 from .labels import encode
 from .limits import Budget
 from .raw import RawData, RawInput
@@ -46,7 +46,7 @@ def read_validation(
         as_written, budget: see `read`.
     """
     where, names = validation_path(spec), spec.validation.arrays if spec.validation else {}
-    format_, wanted = find_format(path), find_format(training)
+    format_, wanted = format_of(path), format_of(training)
     is_table = wanted is not None and wanted.is_table
     if format_ is not None and format_.is_table != is_table:
         kinds = ("arrays", "a table") if is_table else ("a table", "arrays")

@@ -30,6 +30,7 @@ from .memory import program_bytes
 from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_places, category_texts
 from .program import Program
+from .rescaling import Rescaling
 from .signature import Signature
 from .standardization import Scaling
 from .summary import LayerRow, describe
@@ -56,6 +57,7 @@ __all__ = [
     "Pass",
     "Preprocessing",
     "Program",
+    "Rescaling",
     "SampleError",
     "Scaling",
     "Settings",

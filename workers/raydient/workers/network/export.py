@@ -83,6 +83,8 @@ def _input(preprocessing: Preprocessing) -> dict[str, Any]:
         arrays["one_hot"] = np.array(True)
     if preprocessing.has_buckets:
         arrays["has_buckets"] = np.array(True)
+    if preprocessing.is_image:
+        arrays["is_image"] = np.array(True)
     return arrays
 
 

@@ -183,6 +183,9 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
         what = {True: "the columns of a table", False: "an array without names of columns"}
         kinds = f"was trained on {what[start.is_table]}, this job has {what[job.is_table]}"
         yield f"{kinds}: their order cannot be compared"
+    elif start.is_image != job.is_image:
+        which = {True: "images", False: "an array that is no image"}
+        yield f"was trained on {which[start.is_image]}, this job has {which[job.is_image]}: the same kind is needed"
     elif start.is_table and start.columns != job.columns:
         where = "dataset.features" if name == INPUT else f"dataset.inputs.{name}.columns"
         is_order = set(start.columns) == set(job.columns)

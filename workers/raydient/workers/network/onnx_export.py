@@ -89,6 +89,8 @@ def _type(preprocessing: Preprocessing) -> int:
         return TensorProto.INT64
     if preprocessing.vocabulary:
         return TensorProto.INT64 if _are_integers(preprocessing) else TensorProto.STRING
+    if preprocessing.is_image:
+        return TensorProto.UINT8
     return TensorProto.DOUBLE if preprocessing.transforms else TensorProto.FLOAT
 
 
@@ -132,6 +134,8 @@ def _numbers(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> st
 def _transformed(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> str:
     """Add the steps of the preparation of numbers, in float64 as in training."""
     shape = preprocessing.shape
+    if preprocessing.is_image:
+        samples = graph.node("Cast", [samples], to=TensorProto.DOUBLE)
     for transform in preprocessing.transforms:
         samples = transform.to_onnx(graph, samples, shape)
         shape = transform.shape(shape)

@@ -17,12 +17,12 @@ from .calendar import Dates
 from .hashing import Hashing
 from .imputation import Imputation
 from .layers import Shape
+from .rescaling import Rescaling
 from .standardization import Scaling
 from .transform import Settings, Transform
 
-TRANSFORMS: Mapping[str, type[Transform]] = {
-    kind.kind: kind for kind in (Imputation, Dates, Bounding, Logarithm, Scaling)
-}
+_STEPS: tuple[type[Transform], ...] = (Rescaling, Imputation, Dates, Bounding, Logarithm, Scaling)
+TRANSFORMS: Mapping[str, type[Transform]] = {kind.kind: kind for kind in _STEPS}
 """The steps of preparation by their names in files."""
 UNKNOWN = 1
 """The place of a category that the training part lacks, where there are buckets; 0 is that of a missing one."""
@@ -84,6 +84,7 @@ class Preprocessing:
         has_buckets: categories may be missing or unknown, see `categories`.
         hashing: the numbers of categories, if they have no vocabulary.
         one_hot: a category is a vector with 1 at its number, instead of the number.
+        is_image: samples are images with values from 0 to 255, (height, width, channels).
     """
 
     shape: Shape
@@ -95,6 +96,7 @@ class Preprocessing:
     has_buckets: bool = False
     hashing: Hashing | None = None
     one_hot: bool = False
+    is_image: bool = False
 
     @property
     def has_categories(self) -> bool:

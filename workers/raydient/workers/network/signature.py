@@ -24,6 +24,7 @@ FORMAT = "raydient-model/3"
 FORMATS = ("raydient-model/1", "raydient-model/2", FORMAT)
 """Formats that are read. Version 1 had one input and one output without names, version 2 only `scaling`."""
 CHECKSUM = "checksum"
+IMAGE_AXES = 3
 CHECKED = ("format", "network", "inputs", "targets", "digest", "mixed_bits", "amendments", "beside", "training")
 """The metadata that the checksum covers; other programs may add more."""
 _TYPES: Mapping[type[Any], tuple[set[type], str]] = {
@@ -105,6 +106,7 @@ class _Input(BaseModel):
     has_buckets: bool = False
     hashing: Annotated[tuple[_Buckets, _Salt], Field(strict=False)] | None = None
     one_hot: bool = False
+    is_image: bool = False
 
 
 _Inputs = TypeAdapter(dict[str, _Input])
@@ -145,12 +147,15 @@ def _input_data(preprocessing: Preprocessing) -> dict[str, Any]:
         **({"has_buckets": True} if preprocessing.has_buckets else {}),
         **({"hashing": astuple(preprocessing.hashing)} if preprocessing.hashing else {}),
         **({"one_hot": True} if preprocessing.one_hot else {}),
+        **({"is_image": True} if preprocessing.is_image else {}),
     }
 
 
 def _input(path: str, data: _Input) -> Preprocessing:
     if data.is_table and data.shape != (len(data.columns),):
         raise MetadataError(f"{path}.columns: {len(data.columns)} columns make no sample of shape {data.shape}")
+    if data.is_image and (data.is_table or len(data.shape) != IMAGE_AXES or data.shape[-1] not in (1, 3)):
+        raise MetadataError(f"{path}.shape: {data.shape} is no shape of an image")
     for name in ("columns", "vocabulary"):
         if len(set(texts := getattr(data, name))) < len(texts):
             raise MetadataError(f"{path}.{name}: one name is there twice")
@@ -178,6 +183,7 @@ def _input(path: str, data: _Input) -> Preprocessing:
         data.has_buckets,
         hashing,
         data.one_hot,
+        data.is_image,
     )
 
 

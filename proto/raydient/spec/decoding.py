@@ -1,0 +1,124 @@
+"""Decodes image files to arrays, and finds such files below a folder. Needs Pillow, the extra `images`."""
+
+import os
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy import uint8
+    from numpy.typing import NDArray
+    from PIL import Image
+
+FOLDER_COLUMNS = ("image", "label")
+"""The columns of the table that a folder of images is."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+MOST_PIXELS = 2**26
+"""Most pixels of an image before it is resized: 67 million, with three channels 192 MiB."""
+MOST_BYTES = 2**28
+"""Most bytes of an image file."""
+
+
+class ImageError(ValueError):
+    """A file that cannot be decoded. The message continues a sentence whose subject is the file."""
+
+
+def decode(content: bytes, shape: tuple[int, int, int]) -> "NDArray[uint8]":
+    """Decode the content of an image file to an array (height, width, channels) of values from 0 to 255.
+
+    The image is turned as its EXIF data say, loses its transparency, becomes grey (ITU-R 601-2 luma) or RGB, and is
+    resized by bilinear interpolation, which averages over all pixels where it becomes smaller. Of several frames the
+    first is used.
+
+    Raises:
+        ImageError: the content is no image, is damaged, or has too many pixels.
+        ImportError: Pillow is not installed.
+    """
+    import PIL.Image  # noqa: PLC0415  (an extra)
+
+    try:
+        image = PIL.Image.open(BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise ImageError(f"has {image.width} × {image.height} pixels, more than the {MOST_PIXELS:,} that are read")
+        return pixels(image, shape)
+    except ImageError:
+        raise
+    except PIL.UnidentifiedImageError:
+        raise ImageError(f"is none of the images that are read: {', '.join(FORMATS)}") from None
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
+        raise ImageError(f"has more pixels than the {MOST_PIXELS:,} that are read") from None
+    except Exception as error:  # of many types, from Pillow's plugins
+        text = "".join(c if c.isprintable() else " " for c in str(error))[:100] or type(error).__name__
+        raise ImageError(f"is damaged: {text}") from error
+
+
+def pixels(image: "Image.Image", shape: tuple[int, int, int]) -> "NDArray[uint8]":
+    """Convert an image of Pillow to an array as `decode` does. Raises exceptions of many types if it is damaged."""
+    import numpy as np  # noqa: PLC0415  (commands that decode nothing start without it)
+    import PIL.Image  # noqa: PLC0415
+    import PIL.ImageOps  # noqa: PLC0415
+
+    height, width, channels = shape
+    image = PIL.ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+        image = PIL.Image.fromarray((np.asarray(image).clip(0, 2**16 - 1) >> 8).astype(np.uint8))
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        image = image.resize((width, height), PIL.Image.Resampling.BILINEAR)
+    return np.array(image, np.uint8).reshape(shape)
+
+
+def read_below(folder: Path, name: str) -> bytes:
+    """Return the content of an image file that a table names by its path relative to `folder`.
+
+    Raises:
+        ImageError: the path is absolute or leads out of the folder, or the file cannot be read.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise ImageError("is not a path below the folder of the table")
+    try:
+        file = (folder / path).resolve(strict=True)
+        if not file.is_relative_to(folder.resolve()):
+            raise ImageError("is a link out of the folder of the table")
+        if not file.is_file():
+            raise ImageError("is not a file")
+        if (size := file.stat().st_size) > MOST_BYTES:
+            raise ImageError(f"has {size} bytes, more than the {MOST_BYTES:,} that are read")
+        return file.read_bytes()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "it cannot be read"
+        raise ImageError(f"cannot be read: {reason}") from error
+
+
+def image_files(folder: Path, *, are_labelled: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield path and label of each image in a folder, sorted; the label is the name of its sub-folder.
+
+    Paths are relative to the folder, with slashes. Images may lie deeper in a sub-folder. Hidden files and folders,
+    links to folders and files with other suffixes are left out.
+
+    Args:
+        folder: an existing folder.
+        are_labelled: leave out images that lie in no sub-folder, whose label is empty.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    for path in _images(folder, ""):
+        label, _, rest = path.partition("/")
+        if rest:
+            yield path, label
+        elif not are_labelled:
+            yield path, ""
+
+
+def _images(folder: Path, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        shown = [one for one in entries if not one.name.startswith(".")]
+        names = sorted(one.name for one in shown if one.name.lower().endswith(SUFFIXES) and one.is_file())
+        folders = sorted(one.name for one in shown if one.is_dir(follow_symlinks=False))
+    yield from (prefix + name for name in names)
+    for name in folders:
+        yield from _images(folder / name, f"{prefix}{name}/")
