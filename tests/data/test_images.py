@@ -234,7 +234,7 @@ def test_images_of_many_pixels_are_refused_before_they_are_decoded(monkeypatch: 
 
 def test_images_that_do_not_fit_lie_in_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load_from(folder)
-    monkeypatch.setattr(limits, "available_bytes", lambda: 5_000)
+    monkeypatch.setattr(limits, "available_bytes", lambda: 2_000)
     monkeypatch.setattr(limits, "LEAST_FILE_BYTES", 0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     data = load_from(folder)
@@ -295,5 +295,5 @@ def test_an_input_of_images_has_one_column(input_: dict[str, object], words: str
 
 
 def test_columns_of_images_are_not_prepared_as_numbers() -> None:
-    with pytest.raises(ValidationError, match="holds images: only numbers are prepared"):
+    with pytest.raises(ValidationError, match="holds images: only numbers and dates are prepared"):
         Dataset.model_validate({"uri": "x", "inputs": IMAGE, "columns": {"image": {"log": True}}})
