@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from raydient.client.columns import InvalidSamples
 from raydient.client.data_writing import write_data
 from raydient.spec.dataset import Dataset
-from raydient.workers.data import csv_file, npz_file
+from raydient.workers.data import Budget, csv_file, npz_file
 
 TABLE = {"a": [1.5, -2.0], "town": ["Ulm", 'K"ö,\nln'], "y": [1, 0]}
 CONTENT = 'a,town,y\n1.5,Ulm,1\n-2.0,"K""ö,\nln",0\n'
@@ -70,7 +70,7 @@ def test_a_table_is_written_in_the_dialect_that_its_job_reads(tmp_path: Path, di
     table = {"größe": [1.5, None, 1e-300], "code": ["1.5", "2,5", "a,b"], "y": [0.25, 1, 2]}
     inputs = {"n": ["größe"], "c": {"columns": ["code"], "categories": True}}
     dataset = of(inputs=inputs, impute="mean", csv=dialect)
-    raw = csv_file.read([write_data(table, dataset, tmp_path)], dataset)
+    raw = csv_file.read([write_data(table, dataset, tmp_path)], dataset, (), Budget())
     assert np.array_equal(raw.inputs["n"].values[:, 0], [1.5, np.nan, 1e-300], equal_nan=True)
     assert raw.inputs["c"].values[:, 0].tolist() == table["code"]
     assert raw.labels["label"].tolist() == table["y"]
@@ -102,7 +102,7 @@ NUMBERS = st.one_of(
 @given(column=NUMBERS)
 def test_numbers_are_read_to_the_bit(tmp_path: Path, column: np.ndarray) -> None:
     path = write_data({"a": column, "y": np.zeros(len(column))}, of(), tmp_path)
-    raw = csv_file.read([path], of()).inputs
+    raw = csv_file.read([path], of(), (), Budget()).inputs
     assert raw is not None
     assert raw["input"].values[:, 0].tobytes() == column.astype(np.float64).tobytes()
 
@@ -116,7 +116,7 @@ def test_arrays_are_an_npz_file(tmp_path: Path) -> None:
         ((x.tolist(), pd.Series(y)), of()),
     ):
         path = write_data(data, dataset, tmp_path)
-        raw = npz_file.read([path], dataset)
+        raw = npz_file.read([path], dataset, (), Budget())
         assert raw.inputs is not None
         assert raw.inputs["input"].values.tolist() == x.tolist()
         assert raw.labels["label"] == y

@@ -17,7 +17,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Network
 from raydient.v1.model_service_pb2 import Model, ModelInput, ModelOutput, PredictRequest, PredictResponse, Tensor
 from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
-from raydient.workers.data import csv_file
+from raydient.workers.data import Budget, csv_file
 from raydient.workers.network import Model as NetworkModel
 from raydient.workers.network import Preprocessing, Target, build, save_model
 
@@ -233,7 +233,7 @@ def test_samples_are_read_as_training_reads_them(tmp_path: Path, rows, blank: st
     for name, key in (("number", "n"), ("text", "t")):
         spec = Dataset.model_validate({"uri": "data.csv", "inputs": {key: inputs[key]}, "label": "y"})
         try:
-            table = csv_file.read([path], spec)
+            table = csv_file.read([path], spec, (), Budget())
         except InvalidSpec:
             continue
         if table.inputs is None:
