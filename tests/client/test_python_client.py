@@ -49,6 +49,8 @@ def test_public_names() -> None:
         "Report",
         "Trained",
         "train",
+        "CrossValidation",
+        "cross_validate",
         "RaydientError",
         "Unreachable",
         "RequestRefused",

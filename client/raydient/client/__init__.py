@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .building import Graph, Node, layer, sequential
     from .client import Client
+    from .cross_validation import CrossValidation, cross_validate
     from .errors import (
         JobNotSucceeded,
         LimitReached,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 _HOME = {
     "CheckpointTaken": "raydient.client.events",
     "Client": "raydient.client.client",
+    "CrossValidation": "raydient.client.cross_validation",
     "EpochEnded": "raydient.client.events",
     "Event": "raydient.client.events",
     "FieldError": "raydient.spec.errors",
@@ -77,6 +79,7 @@ _HOME = {
     "Trained": "raydient.client.training",
     "TransferBroken": "raydient.client.errors",
     "Unreachable": "raydient.client.errors",
+    "cross_validate": "raydient.client.cross_validation",
     "layer": "raydient.client.building",
     "load_model": "raydient.client.local_model",
     "sequential": "raydient.client.building",
@@ -104,6 +107,8 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "Report",
     "Trained",
     "train",
+    "CrossValidation",
+    "cross_validate",
     "RaydientError",
     "Unreachable",
     "RequestRefused",

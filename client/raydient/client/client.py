@@ -20,6 +20,7 @@ from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
+from .cross_validation import CrossValidation, labelled, results_of, with_folds
 from .data_file import AnyJob, local_files, with_data, with_job, with_uris
 from .data_writing import write_data
 from .dataset import upload
@@ -129,6 +130,51 @@ class Client:
                 return self._submit(with_uris(spec, uris), validate_only, request_id)
 
         return with_job(job, data, directory, submit)
+
+    def submit_folds(
+        self, job: AnyJob, data: Any = None, *, folds: int | None = None, directory: str | os.PathLike[str] = "."
+    ) -> list[Job]:
+        """Submit a job for each fold of its data, which is held out; see `raydient.client.cross_validate`.
+
+        The jobs have the labels `cross-validation`, a name that they share, and `fold`, the number. All are validated
+        before the first is created.
+
+        Args:
+            job, data, directory: see `submit`.
+            folds: number of folds; by default that of the job's own `folds`, else 5.
+
+        Raises:
+            InvalidSpec: the job breaks rules, or it holds out certain rows.
+        """
+
+        def submit(spec: JobSpec, directory: Path) -> list[Job]:
+            with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
+                with_folds(spec, folds)  # before the data are uploaded
+                spec = with_data(spec, data, None, Path(folder))
+                uris = self._stored(spec.dataset, local_files(spec.dataset, directory))
+                specs = labelled(with_folds(with_uris(spec, uris), folds))
+                for one in specs:
+                    self._submit(one, True, None)
+                return [self._submit(one, False, None) for one in specs]
+
+        return with_job(job, data, directory, submit)
+
+    def cross_validate(
+        self,
+        job: AnyJob,
+        data: Any = None,
+        *,
+        folds: int | None = None,
+        directory: str | os.PathLike[str] = ".",
+        progress: bool = False,
+    ) -> CrossValidation:
+        """Submit a job for each fold, see `submit_folds`, wait for them and return the metrics on the folds.
+
+        Raises:
+            InvalidSpec: the job breaks rules, or it holds out certain rows.
+            JobNotSucceeded: a job failed or was cancelled; the others go on.
+        """
+        return results_of(self.submit_folds(job, data, folds=folds, directory=directory), progress=progress)
 
     def _stored(self, dataset: Dataset, files: Mapping[str, Path | None]) -> dict[str, str]:
         """Upload the local files of a dataset, see `local_files`, and return its `uris` on the server."""

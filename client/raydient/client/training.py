@@ -85,8 +85,8 @@ def train(
     with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
 
         def use(spec: JobSpec, base: Path) -> Trained:
-            with_values = with_data(_with(workers, spec), data, validation, Path(folder))
-            return _train(with_values, base, Path(folder) / "run", progress)
+            with_values = with_data(with_workers(workers, spec), data, validation, Path(folder))
+            return train_here(with_values, base, Path(folder) / "run", progress)
 
         return with_job(job, data, directory, use)
 
@@ -101,14 +101,23 @@ def history_of(epochs: "Iterable[EpochEnded]") -> History:
     )
 
 
-def _with(workers: int | None, spec: JobSpec) -> JobSpec:
+def with_workers(workers: int | None, spec: JobSpec) -> JobSpec:
+    """Return the job with another number of workers, unless that is None."""
     if workers is None:
         return spec
     resources = spec.resources.model_copy(update={"workers": WorkerRange.of(workers)})
     return spec.model_copy(update={"resources": resources})
 
 
-def _train(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Trained:
+def train_here(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Trained:
+    """Do what `train` does with a job whose data are files.
+
+    Args:
+        spec: the job.
+        directory: base of its relative paths.
+        run: folder for checkpoints and the model.
+        progress: show the progress on standard error.
+    """
     from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome

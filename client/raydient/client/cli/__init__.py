@@ -24,6 +24,7 @@ from .output import echo
 # name: (module, its command), in the order of --help
 COMMANDS = {
     "train": ("train", "train"),
+    "cross-validate": ("cross_validate", "cross_validate"),
     "serve": ("serve", "serve"),
     "check": ("check", "check"),
     "submit": ("submit", "submit"),
