@@ -5,6 +5,7 @@ import stat
 import threading
 from dataclasses import fields
 
+import fsspec
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -180,6 +181,43 @@ def test_held_out_data_are_bound_to_the_data_roots_too(start, runner, refused, t
     assert (error.reason, error.metadata) == ("FILE_OUTSIDE_DATA_ROOTS", {"field": "dataset.validation.uri"})
     error = refused(client.create, dataset=dataset | {"validation": {"uri": str(tmp_path / "c.csv")}})
     assert error.fields == ["spec.dataset.validation.uri"]
+
+
+def test_each_file_of_a_list_is_found(start, runner, refused, tmp_path):
+    paths = [tmp_path / name for name in ("b.csv", "a.csv", "c.csv")]
+    for path in paths:
+        path.write_bytes(b"x,y\n1,0\n")
+    client = start(runner, data_roots=(tmp_path,)).client
+    uri, *further = map(str, paths)
+    validation = {"uri": uri, "further_uris": further, "arrays": {"x": "u", "y": "v"}}
+    dataset = {"uri": uri, "further_uris": further, "split": {"test": 0}}
+    client.create(dataset=dataset | {"validation": validation})
+    request = runner.next().request
+    assert request.dataset == request.validation == tuple(paths)
+    error = refused(client.create, dataset=dataset | {"further_uris": [further[0], "/etc/passwd"]})
+    assert (error.reason, error.metadata) == ("FILE_OUTSIDE_DATA_ROOTS", {"field": "dataset.uri[2]"})
+    error = refused(client.create, dataset=dataset | {"further_uris": [uri]})
+    assert error.fields == ["spec.dataset.further_uris"]
+
+
+def test_remote_files_are_stored(start, runner, refused):
+    memory, content = fsspec.filesystem("memory"), b"x,y\n1,0\n"
+    memory.pipe("/bucket/data/a.csv", content)
+    client = start(runner, data_urls=("memory://bucket/data",)).client
+    dataset = {"uri": "memory://bucket/data/a.csv"}
+    name = f"datasets/{hashlib.sha256(content).hexdigest()}"
+    assert client.create(validate_only=True, dataset=dataset).spec.dataset.uri == name
+    job = client.create(dataset=dataset, request_id="r")
+    assert (job.dataset, job.spec.dataset.uri) == (name, name)
+    assert runner.next().request.dataset.read_bytes() == content
+    memory.rm("/bucket/data/a.csv")
+    assert client.create(dataset=dataset, request_id="r").name == job.name
+    error = refused(client.create, dataset=dataset)
+    assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, ["spec.dataset.uri"])
+    error = refused(client.create, dataset={"uri": "memory://bucket/a.csv"})
+    assert (error.code, error.reason) == (StatusCode.PERMISSION_DENIED, "URL_NOT_ALLOWED")
+    error = refused(client.create, dataset={"uri": "https://user:hunter2@h/a.csv"})
+    assert (error.fields, "hunter2" in error.text) == (["spec.dataset.uri"], False)
 
 
 def test_validate_only_creates_nothing(client, runner, refused):

@@ -75,7 +75,9 @@ def test_files_that_cannot_be_joined_are_named(tmp_path: Path, folder: Path) -> 
         ("*.npz", "only tables are read from several files"),
         ("[56].parquet", "'6.parquet': its columns are not those of '5.parquet'"),
         ("[57].parquet", "'7.parquet': the file cannot be read: "),
+        (("1.csv", "5.parquet"), "'5.parquet': its format is not that of '1.csv'"),
     ):
+        data = tmp_path / pattern if isinstance(pattern, str) else tuple(tmp_path / name for name in pattern)
         with pytest.raises(InvalidSpec) as caught:
-            join(tmp_path / pattern, PLAIN, "dataset.uri", folder)
+            join(data, PLAIN, "dataset.uri", folder)
         assert words in str(caught.value)

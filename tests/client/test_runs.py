@@ -18,7 +18,7 @@ RUN = Run(
     name="Two Points.v2",
     job="/jobs/points.yaml",
     specification={},
-    data="/data/points.csv",
+    data=["/data/points.csv"],
     sha256="0" * 64,
     output="/points.onnx",
     transport="auto",
@@ -35,6 +35,8 @@ def test_several_files_have_one_digest(tmp_path: Path) -> None:
     (tmp_path / "part-1.csv").rename(tmp_path / "part-3.csv")
     assert len(digests | {sha256_of(pattern)}) == 4
     assert sha256_of(tmp_path / "part-3.csv") == sha256(b"c").hexdigest()
+    listed = tuple(tmp_path / name for name in ("part-3.csv", "part-2.csv"))
+    assert sha256_of(listed) != sha256_of(listed[::-1])
 
 
 def test_the_labels_of_images_are_part_of_their_digest(tmp_path: Path) -> None:

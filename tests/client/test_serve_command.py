@@ -22,6 +22,7 @@ def test_serve_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "file").write_text("")
     options = ["--address", "0.0.0.0:1", "--metrics-address", "h:2", "--state", tmp_path / "s", "--cluster", "ray"]
     options += ["--ray-address", "auto", "--slots", 3, "--data-root", tmp_path, "--data-root", "/", "--insecure-grpc"]
+    options += ["--data-url", "s3://bucket/data", "--data-url", "https://h"]
     for name in ("--tls-certificate", "--tls-key", "--tokens-file"):
         options += [name, tmp_path / "file"]
     assert run("serve", *options).exit_code == 0
@@ -33,12 +34,28 @@ def test_serve_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ray_address="auto",
         slots=3,
         data_roots=(tmp_path, Path("/")),
+        data_urls=("s3://bucket/data", "https://h"),
         insecure_grpc=True,
         insecure_metrics=False,
         tls_certificate=tmp_path / "file",
         tls_key=tmp_path / "file",
         tokens_file=tmp_path / "file",
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("/data", "a URL is needed, such as s3://bucket/data"),
+        ("https://h/a?b", "a URL is needed"),
+        ("file:///data", "write its path alone"),
+        ("https://u:hunter2@h", "user name or a password"),
+    ],
+)
+def test_urls_below_which_jobs_may_read(monkeypatch: pytest.MonkeyPatch, url: str, problem: str) -> None:
+    monkeypatch.setattr(app, "serve", lambda settings: 0)
+    done = run("serve", "--data-url", url)
+    assert (done.exit_code, problem in done.stderr, "hunter2" in done.stderr) == (2, True, False)
 
 
 def test_a_ray_to_join_needs_the_cluster_ray(monkeypatch: pytest.MonkeyPatch) -> None:

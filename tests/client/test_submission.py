@@ -108,6 +108,35 @@ def test_images_and_labels_are_uploaded_as_one(client: Client, service, tmp_path
         assert arrays["y"].tolist() == [1, 0]
 
 
+def test_a_list_of_files(client: Client, service, tmp_path: Path) -> None:
+    network, far = {"layers": ["flatten"], "loss": "mean_squared_error"}, "/absent/more.csv"
+    for name in ("b.csv", "a.csv", "c.csv", "d.csv"):
+        (tmp_path / name).write_text(f"x,y\n{name[0]},2\n")
+    job = {"network": network, "dataset": {"uri": ["b.csv", "a.csv", far, "c.csv"], "validation": {"uri": ["d.csv"]}}}
+    spec = client.submit(job, directory=tmp_path).spec
+    assert service.uploads == [b"x,y\nb,2\na,2\n", b"x,y\nc,2\n", b"x,y\nd,2\n"]
+    stored = [f"datasets/{hashlib.sha256(content).hexdigest()}" for content in service.uploads]
+    assert list(spec.dataset.training_uris.values()) == [stored[0], far, stored[1]]
+    assert list(spec.dataset.validation_uris.values()) == [stored[2]]
+    spec = client.submit({"network": network}, [tmp_path / "c.csv", str(tmp_path / "a.csv")]).spec
+    assert service.uploads[3:] == [b"x,y\nc,2\na,2\n"]
+    assert spec.dataset.further_uris == ()
+
+
+def test_errors_of_a_list_have_the_lines_of_its_items(client: Client, service, job_yaml: Path) -> None:
+    list_of = "[points.csv,\n    'absent.csv',\n    ../{folder}/points.csv,\n    absent-*.csv]"
+    text = job_yaml.read_text().replace("points.csv", list_of.format(folder=job_yaml.parent.name))
+    job_yaml.write_text(text)
+    with pytest.raises(InvalidSpec) as caught:
+        client.submit(job_yaml)
+    assert [str(error).split(" (looked")[0] for error in caught.value.errors] == [
+        'line 4: dataset.uri[1]: "absent.csv": no such file',
+        'line 5: dataset.uri[2]: "points.csv" is named twice, so its rows would be read twice: name it once',
+        'line 6: dataset.uri[3]: "absent-*.csv": no such file',
+    ]
+    assert service.calls == []
+
+
 def test_known_content_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:
     client.submit(job_yaml)
     (job_yaml.parent / "points.csv").rename(job_yaml.parent / "same.csv")

@@ -273,7 +273,7 @@ def test_errors_that_training_finds_in_the_data_have_lines_of_the_file(
 
 
 @pytest.mark.parametrize(
-    ("uri", "words"), [("no.csv", "no such file"), ("s3://b/x.csv", "is not a file on this machine")]
+    ("uri", "words"), [("no.csv", "no such file"), (f"datasets/{'0' * 64}", "is not a file on this machine")]
 )
 def test_train_needs_a_local_file(
     training: Training, state: Path, directory: Path, job_yaml: Path, uri: str, words: str

@@ -1,4 +1,4 @@
-"""One table in several files, which a path names by wildcards."""
+"""One table in several files, which a path names by wildcards, or which are listed."""
 
 import gzip
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Output
-from raydient.spec.patterns import are_files, files_of
+from raydient.spec.patterns import are_files, data_path, files_of
 from raydient.workers.data import limits, load
 
 PARTS = {
@@ -23,13 +23,14 @@ WHOLE = "a,b,y\n1,2,no\n3,4,yes\n5,6,no\nTRUE,8,yes\n"
 LOSS = {"softmax_cross_entropy": {"categories": True}}
 
 
-def read(folder: Path, uri: str, loss=LOSS, **settings):
+def read(folder: Path, uri: str | list[str], loss=LOSS, **settings):
     """Load the files of a folder."""
     spec = Dataset.model_validate({"uri": uri, "split": {"test": 0.0}, **settings})
-    return load(spec, folder / uri, [Output(layer="out", label="label", loss=loss)], 1)
+    data = data_path(folder / name for name in spec.training_uris.values())
+    return load(spec, data, [Output(layer="out", label="label", loss=loss)], 1)
 
 
-def errors(folder: Path, uri: str, **settings) -> list[tuple[str, str]]:
+def errors(folder: Path, uri: str | list[str], **settings) -> list[tuple[str, str]]:
     """Return path and message of each error."""
     with pytest.raises(InvalidSpec) as caught:
         read(folder, uri, **settings)
@@ -65,6 +66,44 @@ def test_the_data_are_those_of_one_file(folder):
     for name, content in PARTS.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(content.encode()))
     assert read(folder, "part-*.csv.gz").train.x.tobytes() == expected.train.x.tobytes()
+
+
+def test_a_list_has_an_order_of_its_own(folder):
+    (folder / "part-2.csv.gz").write_bytes(gzip.compress(PARTS["part-2.csv"].encode()))
+    data = read(folder, ["part-2.csv.gz", "part-1*.csv"], features=["a"])
+    assert data.train.x.ravel().tolist() == [1, 1, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("uris", "message"),
+    [
+        (["part-1.csv", "part-*.csv"], "'part-1.csv' is named twice, so its rows would be read twice: name it once"),
+        (["part-1.csv", "link.csv"], "'link.csv' is named twice, so its rows would be read twice: name it once"),
+        (["part-1.csv", "a.parquet"], "'a.parquet': the file is PARQUET, 'part-1.csv' is CSV: use one format"),
+        (["part-1.csv", "part-3.txt"], "'part-3.txt': the file's suffix is '.txt'; those of data files are "),
+        (["part-1.csv", "none-*.csv"], "the file is missing: none has a name like 'none-*.csv'"),
+        (["part-1.csv", "absent.csv"], "'absent.csv': there is no such file"),
+    ],
+)
+def test_lists_that_are_refused(folder, uris, message):
+    (folder / "link.csv").symlink_to(folder / "part-1.csv")
+    ((path, text),) = errors(folder, uris)
+    assert (path, text[: len(message)]) == ("dataset.uri", message)
+
+
+def test_a_column_that_a_later_file_lacks_is_named_with_the_file(folder):
+    for number in range(10):
+        (folder / f"day-{number}.csv").write_text(PARTS["part-1.csv"] if number < 9 else "a,y\n1,no\n")
+    for uri in ("day-*.csv", [f"day-{number}.csv" for number in range(10)]):
+        ((path, message),) = errors(folder, uri)
+        assert (path, message) == ("dataset.features", "'day-9.csv': 'b' is not a column of the file; there are: a, y")
+
+
+def test_held_out_data_may_be_a_list_too(folder):
+    spec = Dataset.model_validate({"uri": "whole.csv", "validation": {"uri": ["part-1.csv", "part-2.csv"]}})
+    own = data_path(folder / name for name in spec.validation_uris.values())
+    output = Output(layer="out", label="label", loss=LOSS)
+    assert load(spec, folder / "whole.csv", [output], 1, validation=own).test.x[:, 0].tolist() == [1, 3, 1]
 
 
 def test_labels_may_be_texts_in_one_file_and_numbers_in_another(tmp_path):

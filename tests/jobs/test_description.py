@@ -18,7 +18,7 @@ from raydient.server.jobs.description import (
 def described(tmp_path, make_job):
     """A job's folder with its description."""
     job = make_job(request="r", labels={"team": "a"}, training={"seed": 7})
-    description = Description(job, "digits.csv")
+    description = Description(job, {"datasets/none": "digits.csv"})
     write_description(tmp_path / job.id, description)
     return tmp_path / job.id, description
 
@@ -28,6 +28,14 @@ def test_a_description_is_read_as_written(described):
     assert read_description(folder) == description
     assert [path.name for path in folder.iterdir()] == [DESCRIPTION_FILE]
     assert stat.S_IMODE((folder / DESCRIPTION_FILE).stat().st_mode) == 0o600
+
+
+def test_earlier_versions_wrote_the_name_of_one_file(described):
+    folder, description = described
+    rewrite(folder, file_name="digits.csv", file_names=None)
+    assert read_description(folder) == description
+    rewrite(folder, file_name="")
+    assert read_description(folder).file_names == {}
 
 
 def test_many_descriptions_are_written_at_once(tmp_path, make_job):

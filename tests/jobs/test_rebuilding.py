@@ -62,10 +62,10 @@ def state(tmp_path):
 def make(state, make_spec, now):
     """Returns a function that adds a job's folder with its description to the state directory, and returns the job."""
 
-    def make(name, age=0, file_name="", request="", **parts):
+    def make(name, age=0, file_names=(), request="", **parts):
         job = Job(name, make_spec(**parts), now.replace(hour=23 - age), request, "f")
         (state / "jobs").mkdir(parents=True, exist_ok=True)
-        write_description(state / "jobs" / name, Description(job, file_name))
+        write_description(state / "jobs" / name, Description(job, dict(file_names)))
         return job
 
     return make
@@ -89,8 +89,9 @@ def opened(state):
 
 def test_jobs_and_datasets_are_restored(state, make, opened):
     uri = f"datasets/{SHA256}"
-    done = make("done", 3, "digits.csv", "r", uri=uri, labels={"team": "a"}, display_name="digits")
-    half, new = make("half", 2, "digits.csv", uri=uri), make("new", 1, uri="/data/a.csv")
+    names = {uri: "digits.csv"}
+    done = make("done", 3, names, "r", uri=uri, labels={"team": "a"}, display_name="digits")
+    half, new = make("half", 2, names, uri=uri), make("new", 1, uri="/data/a.csv")
     (state / "datasets").mkdir()
     (state / "datasets" / f"{SHA256}.csv").write_bytes(CONTENT)
     digest = model(state / "jobs" / "done", done.spec)

@@ -123,6 +123,15 @@ def test_held_out_data_of_their_own_are_in_use_too(store, make_job):
     assert store.user_of("") is None
 
 
+def test_each_file_of_a_list_is_in_use(store, make_job):
+    names = [f"datasets/{letter}" for letter in "abcd"]
+    validation = {"uri": names[2], "further_uris": names[3:]}
+    job = store.add(make_job(dataset={"uri": names[0], "further_uris": names[1:2], "validation": validation}))
+    assert [store.user_of(name) for name in names] == [job.id] * 4
+    assert store.user_of("datasets/") is None
+    assert store.user_of("") is None
+
+
 def test_an_unreadable_event_becomes_a_notice(store, database, make_job, now):
     job = store.add(make_job())
     store.update(job.id, lambda job: lifecycle.cancel(job, now))

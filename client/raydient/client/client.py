@@ -5,6 +5,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,13 +16,14 @@ from google.protobuf.json_format import ParseDict
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import DataPath, data_path
 from raydient.v1 import dataset_service_pb2 as dataset_api
 from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
 from .cross_validation import CrossValidation, labelled, results_of, with_folds
-from .data_file import AnyJob, local_files, with_data, with_job, with_uris
+from .data_file import AnyJob, local_files, with_data, with_job
 from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
@@ -126,8 +128,7 @@ class Client:
         def submit(spec: JobSpec, directory: Path) -> Job:
             with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
                 spec = with_data(spec, data, validation, Path(folder))
-                uris = self._stored(spec.dataset, local_files(spec.dataset, directory))
-                return self._submit(with_uris(spec, uris), validate_only, request_id)
+                return self._submit(self._on_server(spec, directory), validate_only, request_id)
 
         return with_job(job, data, directory, submit)
 
@@ -151,8 +152,7 @@ class Client:
             with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
                 with_folds(spec, folds)  # before the data are uploaded
                 spec = with_data(spec, data, None, Path(folder))
-                uris = self._stored(spec.dataset, local_files(spec.dataset, directory))
-                specs = labelled(with_folds(with_uris(spec, uris), folds))
+                specs = labelled(with_folds(self._on_server(spec, directory), folds))
                 for one in specs:
                     self._submit(one, True, None)
                 return [self._submit(one, False, None) for one in specs]
@@ -176,18 +176,31 @@ class Client:
         """
         return results_of(self.submit_folds(job, data, folds=folds, directory=directory), progress=progress)
 
-    def _stored(self, dataset: Dataset, files: Mapping[str, Path | None]) -> dict[str, str]:
-        """Upload the local files of a dataset, see `local_files`, and return its `uris` on the server."""
-        return {
-            field: uri if (file := files[field]) is None else self._upload(field, file, dataset)
-            for field, uri in dataset.uris.items()
-        }
+    def _on_server(self, spec: JobSpec, directory: Path) -> JobSpec:
+        """Upload the local data files of a job, and return the job with their names on the server. Raises InvalidSpec."""
+        files, dataset = local_files(spec.dataset, directory), spec.dataset
+        both = (dataset.training_uris, dataset.validation_uris)
+        return spec.with_uris(*(self._stored(uris, files, dataset) for uris in both))
 
-    def _upload(self, field: str, file: Path, dataset: Dataset) -> str:
+    def _stored(self, uris: Mapping[str, str], files: Mapping[str, Path | None], dataset: Dataset) -> list[str]:
+        """Upload the local files of these settings, see `local_files`, and return all files as the server has them.
+
+        Local files of one list are uploaded as one; neighbours only, because the rows of all follow each other.
+        """
+        stored: list[str] = []
+        for is_local, fields in groupby(uris, lambda field: files[field] is not None):
+            if is_local:
+                local = {field: file for field in fields if (file := files[field])}
+                stored.append(self._upload(next(iter(local)), data_path(local.values()), dataset))
+            else:
+                stored += (uris[field] for field in fields)
+        return stored
+
+    def _upload(self, field: str, data: DataPath, dataset: Dataset) -> str:
         """Upload the local file of a setting, or several as one, and return the name on the server."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
             try:
-                return upload(self._connection, pack(file, dataset, field, Path(folder))).name
+                return upload(self._connection, pack(data, dataset, field, Path(folder))).name
             except RequestRefused as error:
                 raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
 

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import are_files
+from raydient.spec.patterns import DataPath, are_files, data_path, files_of, repeated
 from raydient.spec.reading import open_job_file
+from raydient.spec.remote import is_remote
+from raydient.spec.sources import by_fields
 from raydient.spec.splits import Validation
 from raydient.spec.validation import valid_parts, validate_job
 
@@ -28,7 +30,7 @@ def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
     It is None for a file on the server: a stored dataset, a URL, or an absolute path that this machine lacks.
 
     Raises:
-        InvalidSpec: there is no such file.
+        InvalidSpec: there is no such file, or one is named twice.
     """
     errors: list[FieldError] = []
     files: dict[str, Path | None] = {}
@@ -37,13 +39,25 @@ def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
             files[field] = _local_file(field, uri, directory, dataset)
         except InvalidSpec as missing:
             errors += missing.errors
+    for uris in (dataset.training_uris, dataset.validation_uris):
+        errors += _repeated({field: file for field in uris if (file := files.get(field))})
     if errors:
         raise InvalidSpec(errors)
     return files
 
 
+def _repeated(local: Mapping[str, Path]) -> list[FieldError]:
+    """Return an error if two settings of one data set name the same file."""
+    known: list[Path] = []
+    for field, path in local.items():
+        known += files_of(path)
+        if (twice := repeated(known)) is not None:
+            return [FieldError(field, f'"{twice.name}" is named twice, so its rows would be read twice: name it once')]
+    return []
+
+
 def _local_file(field: str, uri: str, directory: Path, dataset: Dataset) -> Path | None:
-    if re.fullmatch(r"datasets/[0-9a-f]{64}", uri) or re.match(r"[a-z][a-z0-9+.-]*://", uri):
+    if re.fullmatch(r"datasets/[0-9a-f]{64}", uri) or is_remote(uri):
         return None
     path = directory / uri
     if are_files(path) or (path.is_dir() and dataset.images):
@@ -56,7 +70,7 @@ def _local_file(field: str, uri: str, directory: Path, dataset: Dataset) -> Path
     raise InvalidSpec([FieldError(field, f'"{uri}": {problem} (looked for {path})')])
 
 
-def data_here(spec: JobSpec, directory: Path) -> tuple[Path, Path | None]:
+def data_here(spec: JobSpec, directory: Path) -> tuple[DataPath, DataPath | None]:
     """Return the local files of a job that runs on this machine: of its data, and of held-out data of their own.
 
     Raises:
@@ -67,11 +81,31 @@ def data_here(spec: JobSpec, directory: Path) -> tuple[Path, Path | None]:
     except InvalidSpec as missing:
         parts = {name: getattr(spec, name) for name in type(spec).model_fields}
         raise InvalidSpec(_with_others(missing.errors, parts, directory)) from missing
-    if away := [field for field, file in files.items() if file is None]:
-        uris = spec.dataset.uris
+    uris = spec.dataset.uris
+    if away := [field for field, file in files.items() if file is None and not is_remote(uris[field])]:
         raise InvalidSpec(FieldError(field, f'"{uris[field]}" is not a file on this machine') for field in away)
-    data, *own = (file for file in files.values() if file is not None)
-    return data, own[0] if own else None
+    return _both(
+        spec.dataset, {field: [file] if file else _fetched(field, uris[field]) for field, file in files.items()}
+    )
+
+
+def _fetched(field: str, url: str) -> list[Path]:
+    """Download the files of a URL unless they are known. Raises InvalidSpec."""
+    from .remote_cache import open_cache
+
+    try:
+        return open_cache().local(field, url)
+    except OSError as error:
+        reason = f"{error.filename or 'the cache'}: {error.strerror or error}"
+        raise InvalidSpec([FieldError(field, f"{url}: it cannot be kept on this machine: {reason}")]) from error
+
+
+def _both(dataset: Dataset, files: Mapping[str, Sequence[Path]]) -> tuple[DataPath, DataPath | None]:
+    """Return the files of the data, and of held-out data of their own."""
+    data, own = (
+        [file for field in uris for file in files[field]] for uris in (dataset.training_uris, dataset.validation_uris)
+    )
+    return data_path(data), data_path(own) if own else None
 
 
 def errors_beside(data: object, directory: Path) -> list[FieldError]:
@@ -98,17 +132,9 @@ def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directo
         return list(errors)
     from raydient.server.training.preparation import find_errors
 
-    known = {error.path for error in errors}
-    further = find_errors(parts, *(directory / uri for uri in parts["dataset"].uris.values()))
+    known, dataset = {error.path.partition("[")[0] for error in errors}, parts["dataset"]
+    further = find_errors(parts, *_both(dataset, {field: [directory / uri] for field, uri in dataset.uris.items()}))
     return [*errors, *(error for error in further if error.path not in known)]
-
-
-def with_uris(spec: JobSpec, uris: Mapping[str, str]) -> JobSpec:
-    """Return the job with other `Dataset.uris`."""
-    update: dict[str, Any] = {"uri": uris["dataset.uri"]}
-    if spec.dataset.validation and "dataset.validation.uri" in uris:
-        update["validation"] = spec.dataset.validation.model_copy(update={"uri": uris["dataset.validation.uri"]})
-    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
 
 
 def with_job(
@@ -152,20 +178,31 @@ def with_data(spec: JobSpec, data: Any, validation: Any, folder: Path) -> JobSpe
     """
     update: dict[str, Any] = {}
     if data is not None:
-        update["uri"] = str(_written("dataset.uri", data, spec, folder).absolute())
+        update |= by_fields(_written("dataset.uri", data, spec, folder))
     if validation is not None:
         own = folder / "validation"
         own.mkdir()
-        path = _written("dataset.validation.uri", validation, spec, own).absolute()
+        uris = by_fields(_written("dataset.validation.uri", validation, spec, own))
         update |= {
-            "validation": Validation(uri=str(path)),
+            "validation": Validation(**uris),
             "split": spec.dataset.split.model_copy(update={"test": 0.0}),
         }
-    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
+    replaced = spec.model_copy(update={"dataset": spec.dataset.model_copy(update=update)})
+    return validate_job(replaced.canonical()) if update else spec
 
 
-def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> Path:
-    path = write_data(data, spec.dataset, folder)
-    if not (are_files(path) or (path.is_dir() and spec.dataset.images)):
-        raise InvalidSpec([FieldError(field, f'"{path}": no such file')])
-    return path
+def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> list[str]:
+    are_paths = isinstance(data, list) and data and all(isinstance(one, str | os.PathLike) for one in data)
+    errors: list[FieldError] = []
+    uris = []
+    for one in data if are_paths else [data]:
+        if isinstance(one, str) and is_remote(one):
+            uris.append(one)
+            continue
+        path = write_data(one, spec.dataset, folder)
+        uris.append(str(path.absolute()))
+        if not (are_files(path) or (path.is_dir() and spec.dataset.images)):
+            errors.append(FieldError(field, f'"{path}": no such file'))
+    if errors:
+        raise InvalidSpec(errors)
+    return uris

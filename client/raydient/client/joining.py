@@ -10,7 +10,7 @@ from typing import Any
 
 from raydient.spec.csv_text import GZIP, Dialect, open_text
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.patterns import files_of
+from raydient.spec.patterns import DataPath, files_of, paths_of
 
 from .arrow_samples import SUFFIXES, open_table
 from .extras import importing
@@ -20,11 +20,11 @@ BATCH_ROWS = 1 << 16
 """Rows of a Parquet or Arrow file that are copied at a time."""
 
 
-def join(pattern: Path, dialect: Dialect, field: str, folder: Path) -> Path:
-    """Return the path of a file with the rows of all files that a path names by wildcards, one after another.
+def join(data: DataPath, dialect: Dialect, field: str, folder: Path) -> Path:
+    """Return the path of a file with the rows of all files, one after another.
 
     Args:
-        pattern: names tables of one format; each has the columns of the first in the same order.
+        data: tables of one format; each has the columns of the first in the same order.
         dialect: of CSV files.
         field: path of the setting that names them.
         folder: an existing folder for the file.
@@ -33,12 +33,23 @@ def join(pattern: Path, dialect: Dialect, field: str, folder: Path) -> Path:
         InvalidSpec: the columns of a file differ from those of the first, or it cannot be read.
         MissingExtra: pyarrow is not installed, which Parquet and Arrow files need.
     """
-    files, suffix = files_of(pattern), pattern.suffix.lower()
-    if suffix in (".csv", GZIP):
-        return _join_text(files, dialect, field, folder / (pattern.stem if suffix == GZIP else pattern.name))
-    if suffix in SUFFIXES:
-        return _join_tables(files, field, folder / f"{pattern.stem}.arrow")
-    raise InvalidSpec([FieldError(field, f"only tables are read from several files, and {len(files)} match")])
+    files, name = files_of(data), paths_of(data)[0]
+    kinds = [_kind(file) for file in files]
+    for file, kind in zip(files, kinds, strict=True):
+        if kind != kinds[0]:
+            mend = "to be uploaded as one, all need the same format"
+            message = f"'{file.name}': its format is not that of '{files[0].name}': {mend}"
+            raise InvalidSpec([FieldError(field, message)])
+    if kinds[0] == "csv":
+        return _join_text(files, dialect, field, folder / (name.stem if name.suffix.lower() == GZIP else name.name))
+    if kinds[0] in SUFFIXES:
+        return _join_tables(files, field, folder / f"{name.stem}.arrow")
+    raise InvalidSpec([FieldError(field, f"only tables are read from several files, and there are {len(files)}")])
+
+
+def _kind(file: Path) -> str:
+    """Return the format of a file: `csv`, also if it is compressed, or its suffix."""
+    return "csv" if file.name.lower().endswith((".csv", f".csv{GZIP}")) else file.suffix.lower()
 
 
 def _join_text(files: Sequence[Path], dialect: Dialect, field: str, output: Path) -> Path:

@@ -7,20 +7,20 @@ from raydient.spec.csv_text import PLAIN
 from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL, Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.idx import IdxFile, is_idx, labels_of, open_idx
-from raydient.spec.patterns import is_pattern
+from raydient.spec.patterns import DataPath, are_several, paths_of
 
 from .image_packing import pack_images
 from .joining import join, naming
 
 
-def pack(path: Path, dataset: Dataset | None, field: str, folder: Path) -> Path:
-    """Return one file with the data that a path names: itself, or a new one.
+def pack(data: DataPath, dataset: Dataset | None, field: str, folder: Path) -> Path:
+    """Return one file with the data that paths name: itself, or a new one.
 
-    Files that the path names by wildcards become one table, the images and labels of IDX files the arrays of an NPZ
+    Several files become one table, the images and labels of IDX files the arrays of an NPZ
     file, and images that a table names by their paths, or that lie in a folder, an Arrow file with their bytes.
 
     Args:
-        path: names the data.
+        data: names the files.
         dataset: names the columns of images, and the dialect of CSV files.
         field: path of the setting that names the data.
         folder: an existing folder for a new file.
@@ -30,9 +30,10 @@ def pack(path: Path, dataset: Dataset | None, field: str, folder: Path) -> Path:
         MissingExtra: pyarrow is not installed, which images, Parquet and Arrow files need.
     """
     dialect = dataset.csv.dialect if dataset is not None else PLAIN
-    if is_idx(path):
+    path = paths_of(data)[0]
+    if is_idx(path) and not are_several(data):
         return _pack_idx(path, field, folder / f"{path.name}.npz")
-    file = join(path, dialect, field, folder) if is_pattern(path) else path
+    file = join(data, dialect, field, folder) if are_several(data) else path
     if dataset is not None and dataset.images and file.suffix.lower() != ".npz":
         return pack_images(file, dataset, field, path if path.is_dir() else path.parent, folder)
     return file

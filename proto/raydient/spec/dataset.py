@@ -10,6 +10,7 @@ from .columns import Column, ColumnSettings, DateForm, Impute, distinct
 from .csv_format import CsvFormat
 from .inputs import Input
 from .layers import INPUT, Name
+from .sources import FurtherUris, Uri, are_distinct, spread, uris_of
 from .splits import AnySplit, Split, Validation, split_column
 
 LABEL = "label"
@@ -36,7 +37,7 @@ class Dataset(Model):
     of the file is held out.
     """
 
-    uri: Annotated[str, Field(min_length=1, max_length=4096)]
+    uri: Uri
     label: Column = DEFAULT_LABEL
     features: Annotated[tuple[str, ...], Field(max_length=65_536, strict=False)] = ()
     split: Split = Split()
@@ -51,6 +52,21 @@ class Dataset(Model):
     csv: CsvFormat = CsvFormat()
     standardize_label: bool = False
     standardize_labels: Annotated[tuple[Name, ...], Field(max_length=64, strict=False)] = ()
+    further_uris: FurtherUris = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_list_of_files(cls, data: object) -> object:
+        return spread(data)
+
+    @field_validator("further_uris")
+    @classmethod
+    def _files_are_distinct(cls, further: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        validation = info.data.get("validation")
+        for uri in further:
+            if validation and not validation.arrays and uri in validation.uris.values():
+                raise ValueError(f'"{uri}" is a file of the held-out data too: name another one')
+        return are_distinct(info.data.get("uri", ""), further)
 
     @model_validator(mode="before")
     @classmethod
@@ -167,8 +183,8 @@ class Dataset(Model):
         if not validation.arrays:
             if validation.uri is None:
                 raise ValueError("needs `uri`, another file, or `arrays`, other arrays of the same NPZ file")
-            if validation.uri == info.data["uri"]:
-                raise ValueError(f'"{validation.uri}" is the file of the training data: name another one')
+            if (uri := info.data["uri"]) in validation.uris.values():
+                raise ValueError(f'"{uri}" is the file of the training data: name another one')
             return validation
         inputs = [column for input_ in info.data["inputs"].values() for column in input_.columns]
         labels = [*info.data["labels"].values()] or [info.data["label"]]
@@ -203,8 +219,17 @@ class Dataset(Model):
     @property
     def uris(self) -> Mapping[str, str]:
         """The files that the job reads by the paths of their settings: its data, and held-out data of their own."""
-        own = self.validation.uri if self.validation else None
-        return {"dataset.uri": self.uri} if own is None else {"dataset.uri": self.uri, "dataset.validation.uri": own}
+        return {**self.training_uris, **self.validation_uris}
+
+    @property
+    def training_uris(self) -> Mapping[str, str]:
+        """The files of `uri` by the paths of their settings."""
+        return uris_of("dataset.uri", self.uri, self.further_uris)
+
+    @property
+    def validation_uris(self) -> Mapping[str, str]:
+        """The files of held-out data of their own by the paths of their settings."""
+        return self.validation.uris if self.validation else {}
 
     def imputes(self, column: str) -> Impute | None:
         """Return what stands in place of a column's missing values; None if these are errors."""

@@ -1,6 +1,7 @@
 """A training job: its data, its network, its training and its resources."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
@@ -12,6 +13,7 @@ from .dataset import Dataset
 from .exchange import Exchange
 from .functions import Empty
 from .network import Network
+from .sources import by_fields
 from .training import Training
 
 
@@ -124,3 +126,10 @@ class JobSpec(Model):
     resources: Resources = Resources()
     monitoring: Monitoring = Monitoring()
     exchange: Exchange = Exchange()
+
+    def with_uris(self, data: Sequence[str], validation: Sequence[str]) -> Self:
+        """Return the job with other `Dataset.training_uris` and `validation_uris`."""
+        update = by_fields(data)
+        if self.dataset.validation and validation:
+            update["validation"] = self.dataset.validation.model_copy(update=by_fields(validation))
+        return self.model_copy(update={"dataset": self.dataset.model_copy(update=update)})

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from .base import Fraction, Model, OneOf
 from .columns import Column, distinct
 from .functions import Empty
+from .sources import FurtherUris, Uri, are_distinct, spread, uris_of
 
 Words = Annotated[tuple[Column, ...], Field(min_length=1, max_length=64, strict=False)]
 
@@ -156,8 +157,24 @@ class Validation(Model):
     part.
     """
 
-    uri: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    uri: Uri | None = None
     arrays: Annotated[dict[Column, Column], Field(max_length=256)] = {}  # noqa: RUF012
+    further_uris: FurtherUris = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_list_of_files(cls, data: object) -> object:
+        return spread(data)
+
+    @field_validator("further_uris")
+    @classmethod
+    def _files_are_distinct(cls, further: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return are_distinct(info.data.get("uri", ""), further)
+
+    @property
+    def uris(self) -> Mapping[str, str]:
+        """The files by the paths of their settings in a job."""
+        return {} if self.uri is None else uris_of("dataset.validation.uri", self.uri, self.further_uris)
 
     @field_validator("arrays")
     @classmethod

@@ -14,6 +14,7 @@ from .job import JobSpec
 from .links import broken_links
 from .metrics import Metric, setting_of
 from .phrases import Finding, phrase, shown
+from .sources import as_written
 
 _KEY = "[key]"
 """Part that pydantic appends to the location of an invalid key."""
@@ -50,7 +51,7 @@ def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
     unknown = {f["loc"]: _meant(f["loc"], data) for f in findings if f["type"] == "extra_forbidden"}
     meant = set(unknown.values())
     for finding in findings:
-        location: Location = finding["loc"]
+        location: Location = as_written(finding["loc"], data)
         if location in unknown:
             yield _unknown_key(location, unknown[location])
         # Pydantic also reports a list with invalid items as too short, and a misspelt key as missing.

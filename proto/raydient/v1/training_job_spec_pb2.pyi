@@ -45,7 +45,7 @@ class TrainingJobSpec(_message.Message):
     def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ..., exchange: _Optional[_Union[_exchange_pb2.Exchange, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
-    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns", "impute", "columns", "validation", "csv", "standardize_label", "standardize_labels")
+    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns", "impute", "columns", "validation", "csv", "standardize_label", "standardize_labels", "further_uris")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,7 @@ class DatasetSpec(_message.Message):
     CSV_FIELD_NUMBER: _ClassVar[int]
     STANDARDIZE_LABEL_FIELD_NUMBER: _ClassVar[int]
     STANDARDIZE_LABELS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_URIS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     label: str
     features: _containers.RepeatedScalarFieldContainer[str]
@@ -97,7 +98,8 @@ class DatasetSpec(_message.Message):
     csv: CsvFormat
     standardize_label: bool
     standardize_labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ..., impute: _Optional[_Union[_columns_pb2.Impute, _Mapping]] = ..., columns: _Optional[_Mapping[str, _columns_pb2.ColumnSettings]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., csv: _Optional[_Union[CsvFormat, _Mapping]] = ..., standardize_label: bool = ..., standardize_labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    further_uris: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ..., impute: _Optional[_Union[_columns_pb2.Impute, _Mapping]] = ..., columns: _Optional[_Mapping[str, _columns_pb2.ColumnSettings]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., csv: _Optional[_Union[CsvFormat, _Mapping]] = ..., standardize_label: bool = ..., standardize_labels: _Optional[_Iterable[str]] = ..., further_uris: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CsvFormat(_message.Message):
     __slots__ = ("delimiter", "decimal", "encoding")
@@ -110,7 +112,7 @@ class CsvFormat(_message.Message):
     def __init__(self, delimiter: _Optional[str] = ..., decimal: _Optional[str] = ..., encoding: _Optional[str] = ...) -> None: ...
 
 class Validation(_message.Message):
-    __slots__ = ("uri", "arrays")
+    __slots__ = ("uri", "arrays", "further_uris")
     class ArraysEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,9 +122,11 @@ class Validation(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     URI_FIELD_NUMBER: _ClassVar[int]
     ARRAYS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_URIS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     arrays: _containers.ScalarMap[str, str]
-    def __init__(self, uri: _Optional[str] = ..., arrays: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    further_uris: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, uri: _Optional[str] = ..., arrays: _Optional[_Mapping[str, str]] = ..., further_uris: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("columns", "categories", "buckets", "hashing", "one_hot", "image")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import DataPath
 from raydient.wire import control
 from raydient.wire.endpoint import Transport
 from raydient.wire.handshake import new_secret
@@ -30,9 +31,9 @@ EPOCHS_TOGETHER = 256
 
 def train(
     spec: JobSpec,
-    dataset: Path,
+    dataset: DataPath,
     *,
-    validation: Path | None = None,
+    validation: DataPath | None = None,
     directory: Path,
     report: Callable[[Report], None],
     transport: str = "auto",
@@ -47,8 +48,8 @@ def train(
 
     Args:
         spec: the specification.
-        dataset: the data file for `spec.dataset.uri`.
-        validation: that for `spec.dataset.validation.uri`, if there is one.
+        dataset: the data files for `spec.dataset.uri`.
+        validation: those for `spec.dataset.validation.uri`, if there are any.
         directory: folder for checkpoints, logs and the model; if it holds a checkpoint, training goes on from it.
         report: receives every report, on this thread.
         transport: see `Transport`.

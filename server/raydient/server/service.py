@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import DataPath
 
 from .api import Address, ApiServer, Security
 from .calls import Call
@@ -26,7 +27,7 @@ GRACE_SECONDS = 5.0
 """Time that calls in progress may take after that."""
 CALL_THREADS = 32
 """Maximum number of calls that wait for the store or a file at a time."""
-Check = Callable[[JobSpec, Path, Call, Path | None], None]
+Check = Callable[[JobSpec, DataPath, Call, DataPath | None], None]
 """Compares a specification with its data; see `JobManager`."""
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Settings:
         stop_jobs: also pause jobs on a joined Ray when the service stops; otherwise they go on there.
         slots: maximum number of worker processes on a local cluster or own Ray; None: one per core, at least four.
         data_roots: folders with files that jobs may read.
+        data_urls: URLs below which jobs may read remote files.
         disk_reserve_bytes: space that uploads leave free; None for the default of `Reserve`.
         insecure_grpc: listen beyond this machine without TLS and tokens.
         insecure_metrics: serve metrics beyond this machine; they have neither TLS nor tokens.
@@ -58,6 +60,7 @@ class Settings:
     stop_jobs: bool = False
     slots: int | None = None
     data_roots: tuple[Path, ...] = ()
+    data_urls: tuple[str, ...] = ()
     disk_reserve_bytes: int | None = None
     insecure_grpc: bool = False
     insecure_metrics: bool = False
@@ -95,7 +98,11 @@ async def running_service(
         observers = Observers()
         reserve = Reserve(settings.disk_reserve_bytes)
         stores = Stores.open(
-            settings.state_directory, observers.publish, data_roots=settings.data_roots, reserve=reserve
+            settings.state_directory,
+            observers.publish,
+            data_roots=settings.data_roots,
+            reserve=reserve,
+            data_urls=settings.data_urls,
         )
         stack.push_async_callback(asyncio.to_thread, stores.close)
         with _taking_up_jobs(stores.directory):

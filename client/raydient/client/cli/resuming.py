@@ -91,6 +91,7 @@ def kept(folder: Path) -> Iterator[None]:
 def check_resumable(run: "Run") -> None:
     """Raise Failure if a run would fail again, or if a data file of it has changed."""
     from raydient.server.training.own_faults import OWN_FAULTS
+    from raydient.spec.patterns import to_texts
 
     from .runs import sha256_of
 
@@ -98,9 +99,10 @@ def check_resumable(run: "Run") -> None:
         message = f"{run.name} failed by its own fault and would fail again: {run.reason}: {run.message}"
         raise Failure(message, NOT_ALLOWED, "JOB_AT_FAULT")
     remedy = f"put the file back that it began with, or begin anew: raydient train {run.job}"
-    for file, sha256 in run.files:
+    for data, sha256 in run.files:
+        file = ", ".join(to_texts(data))
         try:
-            now = sha256_of(Path(file))
+            now = sha256_of(data)
         except OSError as error:
             message = f"{file}: the data of {run.name} cannot be read: {error.strerror}; {remedy}"
             raise Failure(message, WRONG_USAGE, "DATA_MISSING") from error

@@ -16,17 +16,17 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from raydient.spec.decoding import image_files
-from raydient.spec.patterns import opened_files
+from raydient.spec.patterns import DataPath, from_texts, opened_files
 
 from .failures import NOT_ALLOWED, NOT_FOUND, WRONG_USAGE, Failure
 
 RUN_FILE, LOCK_FILE, ALL_LOCK = "run.json", "lock", ".lock"
-FORMAT = "raydient-run/1"
+FORMAT = "raydient-run/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Run:
         name: name of the run's folder.
         job: the job file.
         specification: in JSON form, every default written out.
-        data: the data file; `sha256` is that of its content.
-        validation: the file of the held-out data with its `validation_sha256`; empty if there is none.
+        data: the data files; `sha256` is that of their content.
+        validation: the files of the held-out data with their `validation_sha256`; empty if there are none.
         output: file that the model is written to.
         transport, cluster: values of the command's options.
         created: ISO 8601, UTC.
@@ -49,7 +49,7 @@ class Run:
     name: str
     job: str
     specification: dict[str, Any]
-    data: str
+    data: list[str]
     sha256: str
     output: str
     transport: str
@@ -58,13 +58,14 @@ class Run:
     reason: str = ""
     message: str = ""
     format: str = FORMAT
-    validation: str = ""
+    validation: list[str] = field(default_factory=list)
     validation_sha256: str = ""
 
     @property
-    def files(self) -> list[tuple[str, str]]:
-        """The files that the run reads, each with the SHA-256 of its content."""
-        return [(self.data, self.sha256), *([(self.validation, self.validation_sha256)] if self.validation else [])]
+    def files(self) -> list[tuple[DataPath, str]]:
+        """The data that the run reads, each with the SHA-256 of its content."""
+        several = (from_texts(self.data), self.sha256), (from_texts(self.validation), self.validation_sha256)
+        return [(data, sha256) for data, sha256 in several if data is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +209,19 @@ def read_run(folder: Path) -> Run | None:
     return run if run.format == FORMAT and run.name == folder.name else None
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(data: DataPath) -> str:
     """SHA-256 of a file's content, in hexadecimal; of several files, or those of a folder, of names and contents.
 
     Raises:
         OSError: a file cannot be read.
     """
-    files = [path / name for name, _ in image_files(path)] if path.is_dir() else opened_files(path)
-    if files == [path]:
-        return _sha256(path)
-    digests = [[str(file.relative_to(path.parent)), _sha256(file)] for file in files]
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+    if isinstance(data, Path) and data.is_dir():
+        named = [(f"{data.name}/{name}", data / name) for name, _ in image_files(data)]
+    else:
+        named = [(file.name, file) for file in opened_files(data)]
+    if [file for _, file in named] == [data]:
+        return _sha256(named[0][1])
+    return hashlib.sha256(json.dumps([[name, _sha256(file)] for name, file in named]).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str:

@@ -12,6 +12,19 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
+def _prefixes(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from raydient.spec.remote import is_remote, normalized
+
+    for value in values:
+        try:
+            if not is_remote(value) or "?" in value or "#" in value:
+                raise ValueError("a URL is needed, such as s3://bucket/data")
+            normalized(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return values
+
+
 @click.command()
 @click.option(
     "--address", default="127.0.0.1:50051", show_default=True, help="Where gRPC listens; port 0 lets the system choose."
@@ -41,6 +54,14 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option(
     "--data-root", "data_roots", type=_FOLDER, multiple=True, help="Jobs may read files below this folder; repeatable."
+)
+@click.option(
+    "--data-url",
+    "data_urls",
+    metavar="URL",
+    multiple=True,
+    callback=_prefixes,
+    help="Jobs may read remote files below this URL, such as s3://bucket/data; repeatable.",
 )
 @click.option(
     "--disk-reserve-bytes",

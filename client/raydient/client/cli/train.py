@@ -19,6 +19,7 @@ from .resuming import check_resumable, kept, open_runs, print_runs, signals_inte
 if TYPE_CHECKING:
     from raydient.server.training.reports import Finished
     from raydient.spec.job import JobSpec
+    from raydient.spec.patterns import DataPath
 
     from .display import Metrics
     from .runs import Run, Runs
@@ -108,9 +109,9 @@ def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
             name=job.stem,
             job=str(job.resolve()),
             specification=spec.canonical(),
-            data=str(data.resolve()),
+            data=_resolved(data),
             sha256=sha256_of(data),
-            validation=str(validation.resolve()) if validation else "",
+            validation=_resolved(validation),
             validation_sha256=sha256_of(validation) if validation else "",
             output=str(output.absolute()),
             transport=options.transport or "auto",
@@ -120,6 +121,12 @@ def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
         with runs.begin(run) as folder, kept(folder):
             finished, metrics = _finish(folder, replace(run, name=folder.name), spec, output, options.history)
     _print_result(finished, metrics, output, as_json)
+
+
+def _resolved(data: "DataPath | None") -> list[str]:
+    from raydient.spec.patterns import to_texts
+
+    return [str(Path(text).resolve()) for text in to_texts(data)]
 
 
 def _resume(runs: "Runs", name: str, as_json: bool, options: Options) -> None:
@@ -232,8 +239,11 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
     """Train and show progress. Returns the outcome and the metrics of the last epoch."""
     from raydient.server import embedded
     from raydient.server.training import reports
+    from raydient.spec.patterns import from_texts
     from raydient.wire import control
 
+    data = from_texts(run.data)
+    assert data is not None
     if run.cluster == "ray":
         need_packages("Training on Ray", "server", "ray")
     metrics: Metrics = {}
@@ -251,8 +261,8 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
 
         finished = embedded.train(
             spec,
-            Path(run.data),
-            validation=Path(run.validation) if run.validation else None,
+            data,
+            validation=from_texts(run.validation),
             directory=folder,
             report=show,
             transport=run.transport,

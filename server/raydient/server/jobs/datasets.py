@@ -92,7 +92,16 @@ class DatasetStore:
         """Begin an upload. Raises InvalidRequest, Exhausted."""
         check_header(name, size_bytes, sha256)
         self.check_room(size_bytes)
-        return Upload(self, self._folder, Dataset(sha256, name, size_bytes, self._clock()))
+        return Upload(self, self._folder, Dataset(sha256, name, size_bytes, self.now()))
+
+    def now(self) -> datetime:
+        """The time that a dataset is created."""
+        return self._clock()
+
+    def receive(self, name: str) -> "Incoming":
+        """Begin to store a file of unknown size and content. Raises InvalidRequest, Exhausted."""
+        check_name(name)
+        return Incoming(self, self._folder, name)
 
     def check_room(self, size_bytes: int) -> None:
         """Raise Exhausted unless the reserve stays free after writing `size_bytes`."""
@@ -166,40 +175,32 @@ class DatasetStore:
         return [file for file in entries(self._folder) if file.name.partition(".")[0] not in known]
 
 
-class Upload:
-    """An upload in progress. Not thread-safe. Always call `close`, which removes an unfinished file."""
+class Incoming:
+    """A file that is being received. Not thread-safe. Always call `close`, which removes an unfinished file."""
 
-    def __init__(self, store: DatasetStore, folder: Path, dataset: Dataset) -> None:
+    def __init__(self, store: DatasetStore, folder: Path, name: str) -> None:
         self._store = store
-        self._dataset = dataset
+        self._name = name
         self._hash = hashlib.sha256()
         self._received = 0
         with disk_may_be_full():
             self._file = NamedTemporaryFile(dir=folder, prefix=_TEMPORARY, delete=False)  # noqa: SIM115  (see close)
 
     def write(self, chunk: bytes) -> None:
-        """Add the next bytes. Raises DataLoss if the file is larger than announced, Exhausted."""
+        """Add the next bytes. Raises Exhausted."""
         self._received += len(chunk)
-        if self._received > self._dataset.size_bytes:
-            raise self._wrong_size(f"more than {self._dataset.size_bytes}")
         self._store.check_room(len(chunk))
         self._hash.update(chunk)
         with disk_may_be_full():
             self._file.write(chunk)
 
     def finish(self) -> Dataset:
-        """Verify the bytes and make the file durable. Raises DataLoss, Exhausted."""
-        if self._received != self._dataset.size_bytes:
-            raise self._wrong_size(f"{self._received} instead of {self._dataset.size_bytes}")
-        if self._hash.hexdigest() != self._dataset.id:
-            raise DataLoss(
-                f"the received bytes have the SHA-256 {self._hash.hexdigest()} instead of {self._dataset.id}",
-                reason="CHECKSUM_MISMATCH",
-            )
+        """Make the file durable and return the dataset. Raises Exhausted, AlreadyExists."""
         with disk_may_be_full():
             self._file.flush()
             os.fsync(self._file.fileno())
-        return self._store.keep(Path(self._file.name), self._dataset)
+        dataset = Dataset(self._hash.hexdigest(), self._name, self._received, self._store.now())
+        return self._store.keep(Path(self._file.name), dataset)
 
     def close(self) -> None:
         """Remove the partial file, if any."""
@@ -209,20 +210,54 @@ class Upload:
             finally:
                 Path(self._file.name).unlink(missing_ok=True)
 
+
+class Upload(Incoming):
+    """A file whose size and content the client has announced."""
+
+    def __init__(self, store: DatasetStore, folder: Path, announced: Dataset) -> None:
+        super().__init__(store, folder, announced.name)
+        self._announced = announced
+
+    def write(self, chunk: bytes) -> None:
+        """Add the next bytes. Raises DataLoss if the file is larger than announced, Exhausted."""
+        if self._received + len(chunk) > self._announced.size_bytes:
+            raise self._wrong_size(f"more than {self._announced.size_bytes}")
+        super().write(chunk)
+
+    def finish(self) -> Dataset:
+        """Verify the bytes and make the file durable. Raises DataLoss, Exhausted."""
+        if self._received != self._announced.size_bytes:
+            raise self._wrong_size(f"{self._received} instead of {self._announced.size_bytes}")
+        if self._hash.hexdigest() != self._announced.id:
+            raise DataLoss(
+                f"the received bytes have the SHA-256 {self._hash.hexdigest()} instead of {self._announced.id}",
+                reason="CHECKSUM_MISMATCH",
+            )
+        return super().finish()
+
     @staticmethod
     def _wrong_size(received: str) -> DataLoss:
         return DataLoss(f"received {received} bytes", reason="SIZE_MISMATCH")
 
 
+def check_name(name: str) -> None:
+    """Raise InvalidRequest if a file may not have this name."""
+    if error := _bad_name(name):
+        raise InvalidRequest([error], reason="INVALID_HEADER")
+
+
+def _bad_name(name: str) -> FieldError | None:
+    if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
+        return FieldError("header.file_name", f"{name[:300]!r} is not a file name of 1 to 255 bytes without folders")
+    if (format_ := find_format(name)) is None or not format_.is_stored:
+        suffixes = (suffix for format_ in FORMATS if format_.is_stored for suffix in format_.suffixes)
+        return FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}")
+    return None
+
+
 def check_header(name: str, size_bytes: int, sha256: str) -> None:
     """Raise InvalidRequest with every broken rule of an upload's header."""
-    errors = []
-    if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
-        rule = "is not a file name of 1 to 255 bytes without folders"
-        errors.append(FieldError("header.file_name", f"{name[:300]!r} {rule}"))
-    elif (format_ := find_format(name)) is None or not format_.is_stored:
-        suffixes = (suffix for format_ in FORMATS if format_.is_stored for suffix in format_.suffixes)
-        errors.append(FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}"))
+    errors = [error] if (error := _bad_name(name)) else []
     if size_bytes < 1:
         errors.append(
             FieldError("header.size_bytes", "the file is empty" if size_bytes == 0 else f"{size_bytes} is negative")

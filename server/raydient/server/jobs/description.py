@@ -3,14 +3,15 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from raydient.files import sync_folder
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
 
 from .records import Job
@@ -30,11 +31,11 @@ class Description:
 
     Attributes:
         job: the job's record at its creation.
-        file_name: the original name of the job's uploaded dataset; empty if the job reads another file.
+        file_names: the original names of the uploaded datasets that the job reads, by `datasets/{id}`.
     """
 
     job: Job
-    file_name: str = ""
+    file_names: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_description(folder: Path, description: Description) -> None:
@@ -73,7 +74,7 @@ def read_description(folder: Path) -> Description:
         spec = validate_job(content["specification"])
         created = datetime.fromisoformat(content["created"])
         job = Job(folder.name, spec, created, content["request"], content["fingerprint"])
-        return Description(job, content["file_name"])
+        return Description(job, _file_names(content, spec))
     except FileNotFoundError as error:
         raise UnreadableDescription(f"it has no {DESCRIPTION_FILE}") from error
     except OSError as error:
@@ -85,6 +86,13 @@ def read_description(folder: Path) -> Description:
         raise UnreadableDescription(f"its {DESCRIPTION_FILE} is damaged: {cause}") from error
 
 
+def _file_names(content: Mapping[str, Any], spec: JobSpec) -> dict[str, str]:
+    """The names in a description; earlier versions have that of the first file alone."""
+    if (names := content.get("file_names")) is not None:
+        return dict(names)
+    return {spec.dataset.uri: content["file_name"]} if content["file_name"] else {}
+
+
 def _write(folder: Path, description: Description, *, sync: bool) -> None:
     job = description.job
     content = {
@@ -92,7 +100,7 @@ def _write(folder: Path, description: Description, *, sync: bool) -> None:
         "created": job.created.isoformat(),
         "request": job.request,
         "fingerprint": job.fingerprint,
-        "file_name": description.file_name,
+        "file_names": dict(description.file_names),
         "specification": job.spec.canonical(),
     }
     data = {"format": FORMAT, "sha256": _checksum(content), "job": content}

@@ -5,8 +5,9 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from raydient.server.calls import Call
@@ -14,6 +15,7 @@ from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed, NotFou
 from raydient.spec.amending import EPOCHS, MAX_STEPS, amended, value_at
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
+from raydient.spec.patterns import DataPath
 from raydient.spec.phrases import counted
 
 from . import lifecycle
@@ -37,7 +39,7 @@ class JobManager:
     """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
     `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and stops with the call.
-    The last argument is the file of `dataset.validation.uri`, if there is one.
+    The last argument has the files of `dataset.validation.uri`, if there are any.
 
     Attributes:
         store, datasets: for reading.
@@ -49,7 +51,7 @@ class JobManager:
         self,
         stores: Stores,
         dispatcher: Dispatcher,
-        check: Callable[[JobSpec, Path, Call, Path | None], None],
+        check: Callable[[JobSpec, DataPath, Call, DataPath | None], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
@@ -57,7 +59,7 @@ class JobManager:
         self.datasets = stores.datasets
         self.dispatcher = dispatcher
         self.replays = Replays(stores.directory, stores.sources)
-        self._sources = stores.sources
+        self._sources, self._remote = stores.sources, stores.remote
         self._directory = stores.directory
         self._removals = stores.removals
         self._check = check
@@ -75,7 +77,8 @@ class JobManager:
         job = self._draft(spec, request)
         if request and (earlier := self.store.by_request(job)) is not None:
             return earlier
-        self.validate(spec, call)
+        spec = self.validate(spec, call)
+        job = replace(job, spec=spec)
         with self._admission:
             call.check()
             self._sources.find_files(spec.dataset)  # may have been deleted during the check
@@ -86,19 +89,23 @@ class JobManager:
                 self.dispatcher.submit(stored)
         return stored
 
-    def validate(self, spec: JobSpec, call: Call) -> None:
-        """Check a specification, also against its data and the cluster. Raises the errors of `create`."""
+    def validate(self, spec: JobSpec, call: Call) -> JobSpec:
+        """Check a specification, also against its data and the cluster. Raises the errors of `create`.
+
+        Returns it with stored datasets in place of remote files, see `RemoteData`.
+        """
         slots, least = self.dispatcher.slots, spec.resources.workers.min
         if least > slots:
             message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidSpec([FieldError("resources.workers", message)])
+        spec = self._remote.stored(spec, call)
         dataset, validation = self._sources.find_files(spec.dataset)
         self._check(spec, dataset, call, validation)
+        return spec
 
     def preview(self, spec: JobSpec, call: Call | None = None) -> Job:
         """Return the job that `create` would accept, without a name. Raises the errors of `create`."""
-        self.validate(spec, call or Call())
-        return Job("", spec, self._clock())
+        return Job("", self.validate(spec, call or Call()), self._clock())
 
     def scale(self, job_id: str, workers: int) -> Job:
         """Change the number of a job's workers, when there is room. Raises NotFound, NotAllowed, InvalidRequest."""
@@ -183,11 +190,12 @@ class JobManager:
             log.warning("the descriptions of jobs cannot be written, the next start tries again: %s", error.strerror)
 
     def _description(self, job: Job) -> Description:
-        uri = job.spec.dataset.uri
-        try:
-            return Description(job, self.datasets.get(uri.removeprefix(STORED)).name if uri.startswith(STORED) else "")
-        except NotFound:  # the data of a job that has ended may be deleted
-            return Description(job)
+        names = {}
+        for uri in job.spec.dataset.uris.values():
+            with suppress(NotFound):  # the data of a job that has ended may be deleted
+                if uri.startswith(STORED):
+                    names[uri] = self.datasets.get(uri.removeprefix(STORED)).name
+        return Description(job, names)
 
     def _draft(self, spec: JobSpec, request: str) -> Job:
         fingerprint = hashlib.sha256(spec_text(spec).encode()).hexdigest()

@@ -103,7 +103,7 @@ def _add_datasets(
     directory: StateDirectory, database: Database, descriptions: list[Description], rebuilt: Rebuilt
 ) -> None:
     datasets = DatasetStore(database, directory.datasets)
-    names = {d.job.spec.dataset.uri: d.file_name for d in descriptions if d.file_name}
+    names = {uri: name for each in descriptions for uri, name in each.file_names.items()}
     for file in entries(directory.datasets):
         if not file.is_file() or find_format(file) is None:
             rebuilt.problems.append(f"{file} is left alone: it is not a file of a dataset")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from raydient.server.errors import DataLoss, NotAllowed
 from raydient.server.training import replay_process
 from raydient.server.training.checkpoint_files import Manifest, good_manifests
+from raydient.spec.patterns import to_texts
 
 from .directory import StateDirectory
 from .records import Job
@@ -76,8 +77,8 @@ class Replays:
         question = replay_process.Question(
             job=job.id,
             specification=job.spec.canonical(),
-            dataset=str(dataset),
-            validation=str(validation or ""),
+            dataset=to_texts(dataset),
+            validation=to_texts(validation),
             directory=str(folder),
             step=manifest.step,
         )

@@ -64,10 +64,16 @@ def spec_row(spec: JobSpec) -> dict[str, Any]:
         "spec": spec_text(spec),
         "display_name": spec.display_name,
         "dataset": spec.dataset.uri,
-        "validation": (spec.dataset.validation and spec.dataset.validation.uri) or "",
+        "validation": _further(spec),
         "workers_min": workers.min,
         "workers_max": workers.max,
     }
+
+
+def _further(spec: JobSpec) -> str:
+    """The files of a job besides the first one: one alone, or each between line breaks, for `JobStore.user_of`."""
+    _, *further = spec.dataset.uris.values()
+    return "".join(further) if len(further) < 2 else "\n".join(["", *further, ""])
 
 
 def job_row(job: Job) -> dict[str, Any]:

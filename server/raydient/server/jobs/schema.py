@@ -75,7 +75,7 @@ jobs = Table(
     Column("damaged_checkpoints", Integer, nullable=False, server_default="0"),
     Column("checkpoint_problem", Text, nullable=False, server_default=""),
     Column("updates", Text, nullable=False, server_default=""),
-    Column("validation", Text, nullable=False, server_default=""),  # from the specification, too
+    Column("validation", Text, nullable=False, server_default=""),  # all further files, see `spec_row`
     Index("jobs_by_state", "state", "number"),
     sqlite_autoincrement=True,  # a number is never reused, not even after a deletion
 )

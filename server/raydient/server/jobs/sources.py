@@ -1,12 +1,12 @@
-"""Finds the file of a `dataset.uri` on this machine: an uploaded file, or one below a data root. No other is opened."""
+"""Finds the files of a `dataset.uri` on this machine: uploaded files, or some below a data root. No other is opened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raydient.server.errors import NotPermitted
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.patterns import are_files, opened_files
+from raydient.spec.patterns import DataPath, are_files, data_path, opened_files
 
 from .datasets import DatasetStore
 
@@ -23,10 +23,13 @@ class Sources:
         self._datasets = datasets
         self._roots = tuple(root.resolve() for root in roots)
 
-    def find_files(self, dataset: Dataset) -> tuple[Path, Path | None]:
+    def find_files(self, dataset: Dataset) -> tuple[DataPath, DataPath | None]:
         """Paths of the data and of held-out data of their own; None if there are none. Raises the errors of `find`."""
-        data, *own = (self.find(uri, field) for field, uri in dataset.uris.items())
-        return data, own[0] if own else None
+        data, own = (self._find_all(uris) for uris in (dataset.training_uris, dataset.validation_uris))
+        return data_path(data), data_path(own) if own else None
+
+    def _find_all(self, uris: Mapping[str, str]) -> list[Path]:
+        return [self.find(uri, field) for field, uri in uris.items()]
 
     def find(self, uri: str, field: str = "dataset.uri") -> Path:
         """Path of the file that the setting `field` names, or of files by wildcards, see `files_of`.
@@ -36,7 +39,9 @@ class Sources:
         if uri.startswith(STORED):
             return self._datasets.path(uri.removeprefix(STORED))
         if "://" in uri:
-            raise _invalid(field, f"{uri[:200]!r} is a URL; upload the file and use datasets/{{id}}")
+            raise _invalid(
+                field, f"{uri[:200]!r} is a URL, which no job reads; upload the file and use datasets/{{id}}"
+            )
         path = Path(uri)
         if "\0" in uri or not path.is_absolute():
             raise _invalid(

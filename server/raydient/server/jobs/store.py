@@ -172,9 +172,10 @@ class JobStore:
         return [job for job in jobs if isinstance(job, Job)]
 
     def user_of(self, dataset: str) -> str | None:
-        """Id of an unfinished job, readable or not, that reads the file of this URI; None if there is none."""
+        """Id of an unfinished job, readable or not, that reads the stored file of this URI; None if there is none."""
         states = [state.value for state in State if state.terminal]
-        reads = sa.or_(_jobs.c.dataset == dataset, _jobs.c.validation == dataset)
+        validation, among = _jobs.c.validation, f"\n{dataset}\n"
+        reads = sa.or_(_jobs.c.dataset == dataset, validation == dataset, validation.contains(among, autoescape=True))
         query = sa.select(_jobs.c.id).where(reads, _jobs.c.state.not_in(states)).limit(1)
         return self._database.read(lambda connection: connection.execute(query).scalar())
 

@@ -11,6 +11,7 @@ from .datasets import DatasetStore
 from .directory import StateDirectory
 from .disk import Reserve
 from .records import Change, Job
+from .remote import RemoteData
 from .removals import Removals
 from .sources import Sources
 from .sqlite import open_database
@@ -24,7 +25,8 @@ class Stores:
     Attributes:
         directory: the folders, held by a lock.
         database: the database of `jobs` and `datasets`.
-        sources: finds the data file of a job.
+        sources: finds the data files of a job.
+        remote: copies remote data files of a job to `datasets`.
         removals: carries out recorded removals of files.
     """
 
@@ -33,13 +35,20 @@ class Stores:
     jobs: JobStore
     datasets: DatasetStore
     sources: Sources
+    remote: RemoteData
     removals: Removals
 
     @classmethod
     def open(
-        cls, path: Path, publish: Callable[[Change], None], *, data_roots: Sequence[Path], reserve: Reserve
+        cls,
+        path: Path,
+        publish: Callable[[Change], None],
+        *,
+        data_roots: Sequence[Path],
+        reserve: Reserve,
+        data_urls: Sequence[str] = (),
     ) -> "Stores":
-        """Open the state directory at `path`, or create it. See `JobStore`, `Sources` and `DatasetStore`.
+        """Open the state directory at `path`, or create it. See `JobStore`, `Sources`, `RemoteData`, `DatasetStore`.
 
         Raises StartError.
         """
@@ -56,6 +65,7 @@ class Stores:
             jobs=JobStore(database, publish),
             datasets=datasets,
             sources=Sources(datasets, data_roots),
+            remote=RemoteData(datasets, data_urls),
             removals=Removals(database, directory.path),
         )
 

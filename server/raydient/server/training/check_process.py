@@ -30,8 +30,9 @@ class Question:
 
     Attributes:
         specification: of the job, in JSON form.
-        dataset, jobs: paths.
-        validation: path of the held-out data; empty if they have no file of their own.
+        dataset: paths of the data.
+        validation: paths of the held-out data; empty if they have no file of their own.
+        jobs: path of the folder of all jobs.
         memory: bytes that the check may use.
         seconds: wall time that it may take.
         find_problems: `module:name` of the function that checks.
@@ -40,8 +41,8 @@ class Question:
     """
 
     specification: Mapping[str, Any]
-    dataset: str
-    validation: str
+    dataset: Sequence[str]
+    validation: Sequence[str]
     jobs: str
     memory: int
     seconds: float
@@ -98,11 +99,14 @@ def _answer(question: Question) -> Answer | None:
 
     from raydient.spec.errors import FieldError, InvalidSpec  # noqa: PLC0415
     from raydient.spec.job import JobSpec  # noqa: PLC0415
+    from raydient.spec.patterns import from_texts  # noqa: PLC0415
     from raydient.workers.data import Profile  # noqa: PLC0415
     from raydient.workers.data.limits import data_bytes  # noqa: PLC0415
 
     from .profiles import PROFILE  # noqa: PLC0415
 
+    dataset = from_texts(question.dataset)
+    assert dataset is not None
     limit = data_bytes() + question.memory
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     module, _, name = question.find_problems.partition(":")
@@ -113,8 +117,8 @@ def _answer(question: Question) -> Answer | None:
     try:
         find_problems(
             JobSpec.model_validate(question.specification),
-            Path(question.dataset),
-            validation=Path(question.validation) if question.validation else None,
+            dataset,
+            validation=from_texts(question.validation),
             jobs=Path(question.jobs),
             memory_bytes=question.machine,
             profile=None if question.profile is None else PROFILE.validate_python(question.profile),

@@ -23,6 +23,7 @@ from raydient.server.clusters.member import BLAS_ENVIRONMENT
 from raydient.server.errors import Exhausted, Late
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import DataPath, name_of, to_texts
 from raydient.workers.data.limits import available_bytes, size_text
 
 from . import check_process
@@ -82,8 +83,8 @@ class Checker:
         self._known: OrderedDict[str, Outcome] = OrderedDict()
         self._spare: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, spec: JobSpec, dataset: Path, call: Call, validation: Path | None = None) -> None:
-        """Compare a specification with the file at `dataset`, and that of its held-out data if there is one.
+    def __call__(self, spec: JobSpec, dataset: DataPath, call: Call, validation: DataPath | None = None) -> None:
+        """Compare a specification with the files of `dataset`, and with those of its held-out data if it has any.
 
         The result is cached by the identity of the files and the parts of the specification that it depends on. The
         facts about the data are kept too: a job that reads the same content in the same way, with another network,
@@ -118,14 +119,14 @@ class Checker:
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
-    def _run(self, spec: JobSpec, dataset: Path, call: Call, validation: Path | None) -> Outcome:
+    def _run(self, spec: JobSpec, dataset: DataPath, call: Call, validation: DataPath | None) -> Outcome:
         memory = int(self._limits.memory_share * self._available())
         reading = self._profiles.reading(spec, dataset, validation)
         profile = self._profiles.find(reading)
         question = check_process.Question(
             specification=spec.canonical(),
-            dataset=str(dataset),
-            validation=str(validation or ""),
+            dataset=to_texts(dataset),
+            validation=to_texts(validation),
             jobs=str(self._jobs),
             memory=memory,
             seconds=self._limits.seconds,
@@ -149,7 +150,7 @@ class Checker:
                 self._profiles.keep(reading, PROFILE.validate_python(answer.profile))
             return tuple(FieldError(*error) for error in answer.errors)
         if process.returncode == check_process.FAILED:
-            raise RuntimeError(f"the check of {dataset} failed; its traceback is in the log")
+            raise RuntimeError(f"the check of {name_of(dataset)} failed; its traceback is in the log")
         message = f"reading the data takes more memory than a check may use here, {size_text(memory)}"
         remedy = "name fewer columns, split the file, or give the service's machine more memory"
         raise Exhausted(f"{message}: {remedy}", reason="CHECK_OUT_OF_MEMORY")
@@ -192,7 +193,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
                 pipe.close()
 
 
-def _key(spec: JobSpec, dataset: Path, validation: Path | None) -> str:
+def _key(spec: JobSpec, dataset: DataPath, validation: DataPath | None) -> str:
     """Return a key of everything that the result depends on; empty if the result must not be cached."""
     if spec.training.initial_weights:
         return ""  # another job's files, which may change

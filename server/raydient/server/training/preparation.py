@@ -11,6 +11,8 @@ from raydient.spec.amending import amended_training
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
+from raydient.spec.patterns import DataPath
+from raydient.spec.sources import FURTHER
 from raydient.steps.amendments import Amendment
 from raydient.steps.ranges import Range
 from raydient.steps.residuals import residual_names
@@ -80,9 +82,9 @@ class Prepared:
 
 def prepare(
     spec: JobSpec,
-    dataset: Path,
+    dataset: DataPath,
     *,
-    validation: Path | None = None,
+    validation: DataPath | None = None,
     jobs: Path | None = None,
     files: Path | None = None,
     kept: Path | None = None,
@@ -94,7 +96,7 @@ def prepare(
 
     Args:
         spec: the job's specification.
-        dataset: the data file.
+        dataset: the data file or files.
         validation: the file of `dataset.validation.uri`, if there is one.
         jobs, files: where to look for initial weights, see `find_weights`.
         kept: file that keeps the initial weights; used first if it exists, so that the job does not depend on the
@@ -132,9 +134,9 @@ def prepare(
 
 def check(
     spec: JobSpec,
-    dataset: Path,
+    dataset: DataPath,
     *,
-    validation: Path | None = None,
+    validation: DataPath | None = None,
     jobs: Path | None = None,
     memory_bytes: int | None = None,
     profile: Profile | None = None,
@@ -144,7 +146,7 @@ def check(
 
     Args:
         spec: the job's specification.
-        dataset: the data file.
+        dataset: the data file or files.
         validation, jobs, memory_bytes: see `prepare`.
         profile: facts about the data from an earlier check of the same content with the same `reading`. The file is
             read again only if a loss encodes labels in another way than those before, or for
@@ -174,13 +176,13 @@ def check(
 
 def reading(spec: JobSpec) -> dict[str, Any]:
     """Return the parts of a specification that decide how its files are read, besides the losses."""
-    dataset = {name: value for name, value in spec.canonical()["dataset"].items() if name != "uri"}
+    dataset = {name: value for name, value in spec.canonical()["dataset"].items() if name not in ("uri", FURTHER)}
     if spec.dataset.validation:
         dataset["validation"] = spec.dataset.validation.arrays
     return {"dataset": dataset, "seed": spec.training.seed}
 
 
-def find_errors(parts: Mapping[str, Any], dataset: Path, validation: Path | None = None) -> list[FieldError]:
+def find_errors(parts: Mapping[str, Any], dataset: DataPath, validation: DataPath | None = None) -> list[FieldError]:
     """Find further errors of a job that has invalid sections, by reading the data with its valid sections.
 
     Args:
@@ -199,7 +201,11 @@ def find_errors(parts: Mapping[str, Any], dataset: Path, validation: Path | None
 
 
 def _read(
-    spec: JobSpec, files: tuple[Path, Path | None], start: Start | None, folder: Path | None, errors: list[FieldError]
+    spec: JobSpec,
+    files: tuple[DataPath, DataPath | None],
+    start: Start | None,
+    folder: Path | None,
+    errors: list[FieldError],
 ) -> tuple[Dataset | None, Profile]:
     """Return the data, None if it has errors, and the facts about it. Its errors are added to `errors`."""
     outputs, (dataset, validation) = spec.network.named_outputs, files

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from raydient.server.clusters.opening import reopen_cluster
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import from_texts
 from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.endpoint import Transport
@@ -49,8 +50,9 @@ class CoordinatorLaunch:
         job: the job's id.
         workers, minimum: see `RunRequest`.
         specification: the job's specification in JSON form.
-        dataset, directory: paths, see `RunRequest`.
+        dataset: paths of its data, see `RunRequest`.
         validation: the same; empty if there is none.
+        directory: path, see `RunRequest`.
         cluster: see `Cluster.describe`.
         generation: the coordinator with the highest generation holds the job's folder, see `holding`.
         unix: name of the Unix socket at which the service connects.
@@ -63,7 +65,7 @@ class CoordinatorLaunch:
     workers: int
     minimum: int
     specification: dict[str, Any]
-    dataset: str
+    dataset: Sequence[str]
     directory: str
     cluster: str
     generation: int
@@ -71,7 +73,7 @@ class CoordinatorLaunch:
     secret: str = field(repr=False)
     transport: Transport = Transport.AUTO
     amendments: Sequence[Amendment] = ()
-    validation: str = ""
+    validation: Sequence[str] = ()
 
 
 LAUNCH = TypeAdapter(CoordinatorLaunch)
@@ -99,9 +101,10 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         orders: list[control.RunOrder] = []
         outbox = Outbox(network, history, orders.append)
         _end_unless_followed(outbox, answers)
-        directory, dataset = Path(launch.directory), Path(launch.dataset)
+        directory, dataset = Path(launch.directory), from_texts(launch.dataset)
+        assert dataset is not None
         spec = JobSpec.model_validate(launch.specification)
-        validation = Path(launch.validation) if launch.validation else None
+        validation = from_texts(launch.validation)
         prepared = prepare_beside(
             lambda: prepare(
                 spec,

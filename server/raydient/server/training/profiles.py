@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from raydient.files import write_durably
 from raydient.spec.job import JobSpec
-from raydient.spec.patterns import opened_files
+from raydient.spec.patterns import DataPath, opened_files
 from raydient.workers.data import Profile
 
 from .preparation import reading
@@ -40,11 +40,11 @@ class Reading:
     """The content of a data file and the parts of a specification that decide how it is read.
 
     Attributes:
-        dataset: the file.
+        stored: the file, if it is one stored dataset; else None.
         key: a digest of the content's identity and of the other parts; empty if there is no file.
     """
 
-    dataset: Path
+    stored: Path | None
     key: str
 
 
@@ -61,30 +61,36 @@ class Profiles:
         self._lock = threading.Lock()  # guards the files and the mapping
         self._in_memory: OrderedDict[str, Profile] = OrderedDict()
 
-    def reading(self, spec: JobSpec, dataset: Path, validation: Path | None = None) -> Reading:
-        """Return how `spec` reads the present content of a data file, and of that of its held-out data.
+    def reading(self, spec: JobSpec, dataset: DataPath, validation: DataPath | None = None) -> Reading:
+        """Return how `spec` reads the present content of data files, and of those of its held-out data.
 
         A table may name images, which may change without it; only one that is stored has their bytes.
         """
-        if spec.dataset.images and {self._stored} != {file.parent for file in (dataset, validation) if file}:
-            return Reading(dataset, "")
-        contents = [self._content(dataset)]
+        contents, stored = [self._content(dataset)], self._stored_file(dataset)
+        if spec.dataset.images and not all(self._stored_file(data) for data in (dataset, validation) if data):
+            return Reading(stored, "")
         if validation is not None:
-            contents += [validation.name if validation.parent == self._stored else "", self._content(validation)]
+            own = self._stored_file(validation)
+            contents += [own.name if own else "", self._content(validation)]
         if not (contents[0] and contents[-1]):
-            return Reading(dataset, "")
+            return Reading(stored, "")
         text = json.dumps([VERSION, *contents, reading(spec)], sort_keys=True)
-        return Reading(dataset, sha256(text.encode()).hexdigest())
+        return Reading(stored, sha256(text.encode()).hexdigest())
 
-    def _content(self, file: Path) -> str:
-        """Return a text that changes with the content of a file, besides its name; empty if there is no file."""
-        return _size(file) if file.parent == self._stored else identity(file)
+    def _stored_file(self, data: DataPath) -> Path | None:
+        """Return the file if the data is one stored dataset; else None."""
+        return data if isinstance(data, Path) and data.parent == self._stored else None
+
+    def _content(self, data: DataPath) -> str:
+        """Return a text that changes with the content of data, besides a stored file's name; empty without a file."""
+        stored = self._stored_file(data)
+        return _size(stored) if stored else identity(data)
 
     def find(self, reading: Reading) -> Profile | None:
         """Return the profile that was kept; None if there is none."""
         with self._lock:
-            if reading.dataset.parent == self._stored:
-                return _read(reading.dataset).get(reading.key)
+            if reading.stored:
+                return _read(reading.stored).get(reading.key)
             return self._in_memory.get(reading.key)
 
     def keep(self, reading: Reading, profile: Profile) -> None:
@@ -92,16 +98,16 @@ class Profiles:
         if not reading.key:
             return
         with self._lock:
-            if reading.dataset.parent == self._stored:
-                _write(reading, profile)
+            if reading.stored:
+                _write(reading.stored, reading.key, profile)
                 return
             self._in_memory[reading.key] = profile
             while len(self._in_memory) > KEPT_FILES:
                 self._in_memory.popitem(last=False)
 
 
-def identity(dataset: Path) -> str:
-    """Return a text that changes with the files that a path names, their content and order; empty without any."""
+def identity(dataset: DataPath) -> str:
+    """Return a text that changes with the files that paths name, their content and order; empty without any."""
     try:
         statuses = [(str(file), file.stat()) for file in opened_files(dataset)]
     except OSError:
@@ -126,13 +132,13 @@ def _read(dataset: Path) -> Mapping[str, Profile]:
         return {}
 
 
-def _write(reading: Reading, profile: Profile) -> None:
+def _write(dataset: Path, key: str, profile: Profile) -> None:
     """Add a profile to those beside a stored dataset, unless that was deleted meanwhile."""
-    if not reading.dataset.exists():
+    if not dataset.exists():
         return
-    earlier = {key: kept for key, kept in _read(reading.dataset).items() if key != reading.key}
+    earlier = {other: kept for other, kept in _read(dataset).items() if other != key}
     newest = dict(list(earlier.items())[-(KEPT_READINGS - 1) :])
     try:
-        write_durably(profiles_file(reading.dataset), _KEPT.dump_json({**newest, reading.key: profile}))
+        write_durably(profiles_file(dataset), _KEPT.dump_json({**newest, key: profile}))
     except OSError as error:
-        log.warning("the profile of %s is not kept: %s", reading.dataset.name, error.strerror or error)
+        log.warning("the profile of %s is not kept: %s", dataset.name, error.strerror or error)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.patterns import DataPath, files_of, name_of
 from raydient.wire import control
 from raydient.workers.data.limits import size_text
 
@@ -23,7 +24,7 @@ ENDS = {control.Order.CANCEL: Outcome.CANCELLED, control.Order.PAUSE: Outcome.PA
 
 def prepare_beside(
     prepare: Callable[[], Prepared],
-    dataset: Path,
+    dataset: DataPath,
     *,
     answer: Callable[[float], None],
     orders: list[control.RunOrder],
@@ -59,17 +60,17 @@ def prepare_beside(
         # The service has already checked the job, but the data may have changed since then.
         return Finished(Outcome.FAILED, step(), "", "INVALID_SPEC", "; ".join(map(str, invalid.errors)))
     except OSError as error:
-        name = Path(error.filename).name if isinstance(error.filename, str | Path) else dataset.name
+        name = Path(error.filename).name if isinstance(error.filename, str | Path) else name_of(dataset)
         message = f"the job could not be prepared: {name}: {error.strerror or error}"
         return Finished(Outcome.FAILED, step(), "", "STORAGE", message)
     except MemoryError:
-        message = f"reading {dataset.name} takes more memory than the coordinator's machine has"
+        message = f"reading {name_of(dataset)} takes more memory than the coordinator's machine has"
         return Finished(Outcome.FAILED, step(), "", "OUT_OF_MEMORY", message)
 
 
-def _reading(dataset: Path) -> str:
+def _reading(dataset: DataPath) -> str:
     with suppress(OSError):  # it may have been removed; the reader reports that
-        return f"reading {size_text(dataset.stat().st_size)} of data"
+        return f"reading {size_text(sum(file.stat().st_size for file in files_of(dataset)))} of data"
     return "reading the data"
 
 

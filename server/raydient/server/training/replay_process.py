@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -29,15 +29,16 @@ class Question:
     Attributes:
         job: the job's id.
         specification: that with which it was submitted, in JSON form.
-        dataset, directory: paths of its data and of its folder.
-        validation: path of its held-out data; empty if they have no file of their own.
+        dataset: paths of its data.
+        validation: paths of its held-out data; empty if they have no file of their own.
+        directory: path of its folder.
         step: step of the checkpoint up to which it is replayed.
     """
 
     job: str
     specification: Mapping[str, Any]
-    dataset: str
-    validation: str
+    dataset: Sequence[str]
+    validation: Sequence[str]
     directory: str
     step: int
 
@@ -83,6 +84,7 @@ def _replay(question: Question, progress: Callable[[int], None]) -> str:
     from pathlib import Path  # noqa: PLC0415
 
     from raydient.spec.job import JobSpec  # noqa: PLC0415
+    from raydient.spec.patterns import from_texts  # noqa: PLC0415
 
     from .checkpoint_files import good_manifests  # noqa: PLC0415
     from .initial_weights import KEPT_FILE  # noqa: PLC0415
@@ -91,11 +93,12 @@ def _replay(question: Question, progress: Callable[[int], None]) -> str:
     from .replay import replay  # noqa: PLC0415
 
     directory = Path(question.directory)
-    spec = JobSpec.model_validate(question.specification)
+    spec, dataset = JobSpec.model_validate(question.specification), from_texts(question.dataset)
+    assert dataset is not None
     prepared = prepare(
         spec,
-        Path(question.dataset),
-        validation=Path(question.validation) if question.validation else None,
+        dataset,
+        validation=from_texts(question.validation),
         jobs=directory.parent,
         kept=directory / KEPT_FILE,
         folder=directory,

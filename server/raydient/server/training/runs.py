@@ -13,6 +13,7 @@ from typing import Protocol
 
 from raydient.server.clusters.cluster import Cluster, Process
 from raydient.spec.job import JobSpec
+from raydient.spec.patterns import DataPath, to_texts
 from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
@@ -45,8 +46,8 @@ class RunRequest:
         job: the job's id.
         workers, minimum: number of workers to start, and number below which training is suspended after a grace period.
         spec: its specification, validated.
-        dataset: the data file on this machine.
-        validation: the file of `dataset.validation.uri`, if there is one.
+        dataset: the data files on this machine.
+        validation: those of `dataset.validation.uri`, if there are any.
         directory: the job's folder for checkpoints and model; created if absent. If it holds a checkpoint, the run
             starts from it.
         epochs: number of the newest epoch that the service has; the run reports only newer ones.
@@ -57,11 +58,11 @@ class RunRequest:
     workers: int
     minimum: int
     spec: JobSpec
-    dataset: Path
+    dataset: DataPath
     directory: Path
     epochs: int = 0
     amendments: Sequence[Amendment] = ()
-    validation: Path | None = None
+    validation: DataPath | None = None
 
 
 class RunListener(Protocol):
@@ -95,8 +96,7 @@ class Run:
 
         Args:
             address: where the coordinator listens.
-            network: dials the coordinator; used by the thread alone.
-            have: the newest report and epoch that the service has.
+            network, have: dials the coordinator, by the thread alone; the newest report and epoch that the service has.
             directory: the job's folder.
             listener: receives the reports.
             process: the coordinator's process; None if an earlier service started it.
@@ -312,7 +312,7 @@ class Runner:
             workers=request.workers,
             minimum=request.minimum,
             specification=request.spec.canonical(),
-            dataset=str(request.dataset),
+            dataset=to_texts(request.dataset),
             directory=str(request.directory),
             cluster=self._cluster.describe(),
             generation=next_generation(request.directory),
@@ -320,7 +320,7 @@ class Runner:
             secret=address.secret.hex(),
             transport=self._transport,
             amendments=request.amendments,
-            validation=str(request.validation or ""),
+            validation=to_texts(request.validation),
         )
         log = request.directory / "logs" / "coordinator.log"
         process = self._cluster.start(

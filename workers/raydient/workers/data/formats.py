@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
-from raydient.spec.patterns import files_of
+from raydient.spec.patterns import DataPath, files_of, paths_of, repeated
 from raydient.spec.values import quoted
 
 from .limits import Budget
@@ -62,9 +62,10 @@ def find_format(name: str | PurePath) -> Format | None:
     return next((format_ for format_ in FORMATS if suffix in format_.suffixes), None)
 
 
-def format_of(path: Path) -> Format | None:
-    """Return the format of an existing file or, if its name has no suffix of a file, of a folder."""
-    return find_format(path) or (FOLDER if path.is_dir() else None)
+def format_of(data: DataPath) -> Format | None:
+    """Return the format of existing files, by the first, or, if its name has no suffix of a file, of a folder."""
+    first = paths_of(data)[0]
+    return find_format(first) or (FOLDER if first.is_dir() else None)
 
 
 def find_suffix(name: str | PurePath) -> str:
@@ -73,8 +74,8 @@ def find_suffix(name: str | PurePath) -> str:
     return next((suffix for suffix in SUFFIXES if file.endswith(suffix) and file != suffix), "")
 
 
-def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = (), budget: Budget | None = None) -> RawData:
-    """Read the file at `path`, or the files that it names by wildcards, with the reader of their format.
+def read(spec: DatasetSpec, path: DataPath, as_written: Collection[str] = (), budget: Budget | None = None) -> RawData:
+    """Read the file at `path`, or the files that it names, with the reader of their format.
 
     Args:
         spec: selects columns or arrays.
@@ -85,18 +86,35 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = (), budget
     Raises:
         InvalidSpec: the file does not exist or cannot be read.
     """
-    format_ = format_of(path)
-    if format_ is None:
-        raise _invalid(f"the file's suffix is {quoted(path.suffix)}; those of data files are {', '.join(SUFFIXES)}")
+    format_ = _only_format(paths_of(path))
     with refusing_unreadable(spec.csv.encoding):
+        for one in paths_of(path):
+            if not files_of(one):
+                raise unreadable(f"is missing: none has a name like {quoted(one.name)}")
         files = files_of(path)
-        if not files:
-            raise unreadable(f"is missing: none has a name like {quoted(path.name)}")
         for file in files:
             if not (file.is_file() or format_ is FOLDER):
                 name = f"{quoted(file.name)}: " if len(files) > 1 else ""
                 raise _invalid(f"{name}{'it is not a file' if file.exists() else 'there is no such file'}")
+        if (twice := repeated(files)) is not None:
+            raise _invalid(f"{quoted(twice.name)} is named twice, so its rows would be read twice: name it once")
         return format_.read(files, spec, as_written, budget or Budget())
+
+
+def _only_format(paths: Sequence[Path]) -> Format:
+    """Return the format that all files have. Raises InvalidSpec."""
+    first: Format | None = None
+    for path in paths:
+        format_ = format_of(path)
+        name = f"{quoted(path.name)}: " if len(paths) > 1 else ""
+        if format_ is None:
+            suffix = f"the file's suffix is {quoted(path.suffix)}"
+            raise _invalid(f"{name}{suffix}; those of data files are {', '.join(SUFFIXES)}")
+        if first is not None and format_ != first:
+            raise _invalid(f"{name}the file is {format_.name}, {quoted(paths[0].name)} is {first.name}: use one format")
+        first = format_
+    assert first is not None
+    return first
 
 
 def _invalid(message: str) -> InvalidSpec:

@@ -12,6 +12,7 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
+from raydient.spec.patterns import DataPath
 from raydient.spec.values import is_number, number_hint, quoted
 from raydient.workers.network import Preprocessing, Signature, Target
 from raydient.workers.network.losses import Encoded, LabelError, Labels, takes_categories
@@ -31,15 +32,15 @@ from .validation import encode_as, read_validation, validation_path
 
 def load(
     spec: DatasetSpec,
-    path: Path,
+    path: DataPath,
     outputs: Sequence[Output],
     seed: int,
     start: Signature | None = None,
     *,
-    validation: Path | None = None,
+    validation: DataPath | None = None,
     folder: Path | None = None,
 ) -> Dataset:
-    """Read the file at `path`, the local file of `spec.uri`.
+    """Read the file at `path`, the local file or files of `spec.training_uris`.
 
     Args:
         spec: selects the columns or arrays, and how they are prepared.
@@ -48,7 +49,7 @@ def load(
         seed: of the split into training and held-out part.
         start: inputs and outputs of the model with the initial weights, if that file records them. Inputs with the same
             columns, and outputs with the same label, keep its figures; all others are computed from the training part.
-        validation: the local file of `spec.validation.uri`, if that names one.
+        validation: those of `spec.validation_uris`, if there are any.
         folder: of the files for numbers that do not fit the memory, see `Budget`.
 
     Raises:
@@ -141,7 +142,7 @@ def _prepared(
 
 def _own_part(
     spec: DatasetSpec,
-    files: tuple[Path, Path],
+    files: tuple[DataPath, DataPath],
     train: _Part,
     outputs: Sequence[Output],
     errors: list[FieldError],
@@ -191,7 +192,7 @@ def _labels_too_far(spec: DatasetSpec, outputs: Sequence[Output], part: _Part) -
             yield FieldError(part.place or label_path(spec, output.label), text)
 
 
-def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
+def _named_shapes(spec: DatasetSpec, path: DataPath) -> dict[str, tuple[int, ...]] | None:
     """Return the shapes of one sample by input if the specification lists the columns of a table, else None."""
     format_ = format_of(path)
     if format_ is None or not format_.is_table or not (spec.inputs or spec.features):
@@ -247,7 +248,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
     return weights
 
 
-def look(spec: DatasetSpec, path: Path, validation: Path | None = None) -> list[FieldError]:
+def look(spec: DatasetSpec, path: DataPath, validation: DataPath | None = None) -> list[FieldError]:
     """Return the errors of the files, see `load`, that do not depend on the losses."""
     errors: list[FieldError] = []
     with collecting(errors):

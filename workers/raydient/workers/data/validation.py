@@ -1,7 +1,6 @@
 """Reads held-out data of their own, with the columns, the categories and the classes of the training data."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from raydient.spec.dataset import DEFAULT_ARRAY
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output
+from raydient.spec.patterns import DataPath, paths_of
 from raydient.spec.values import quoted
 from raydient.workers.network import category_places
 from raydient.workers.network.losses import Encoded, LabelError, loss_class, shown_classes
@@ -30,8 +30,8 @@ def validation_path(spec: DatasetSpec) -> str:
 
 def read_validation(
     spec: DatasetSpec,
-    training: Path,
-    path: Path,
+    training: DataPath,
+    path: DataPath,
     raw: RawData,
     as_written: Collection[str],
     *,
@@ -50,7 +50,8 @@ def read_validation(
     is_table = wanted is not None and wanted.is_table
     if format_ is not None and format_.is_table != is_table:
         kinds = ("arrays", "a table") if is_table else ("a table", "arrays")
-        text = f"the file ({path.suffix}) has {kinds[0]}, the training data {kinds[1]} ({training.suffix})"
+        suffixes = [paths_of(one)[0].suffix for one in (path, training)]
+        text = f"the file ({suffixes[0]}) has {kinds[0]}, the training data {kinds[1]} ({suffixes[1]})"
         text += ": both need the same kind"
         raise InvalidSpec([FieldError(where, text)])
     if names and is_table:

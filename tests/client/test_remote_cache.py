@@ -1,0 +1,105 @@
+"""Remote files of jobs on this machine: kept by content, within a budget."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from raydient.client.data_file import data_here, with_data
+from raydient.client.remote_cache import RemoteCache
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.job import JobSpec
+from raydient.spec.patterns import DataPath, paths_of
+from raydient.spec.validation import validate_job
+from raydient.workers.data.remote import RemoteFiles
+
+URL = "memory://bucket/a.csv"
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """The file system in memory, with one file."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    system.pipe("/bucket/a.csv", b"x,y\n1,2\n")
+    yield system
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> RemoteCache:
+    """A cache for 20 bytes."""
+    return RemoteCache(tmp_path / "cache", RemoteFiles(lambda url: True, lambda seconds: None), 20)
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names of all files."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_file_is_downloaded_once_for_each_content(memory: Any, cache: RemoteCache, tmp_path: Path) -> None:
+    (first,), (same,) = cache.local("dataset.uri", URL), cache.local("dataset.uri", URL)
+    assert (first, first.name, first.read_bytes()) == (same, "a.csv", b"x,y\n1,2\n")
+    memory.pipe("/bucket/a.csv", b"x,y\n3,4\n")
+    (second,) = cache.local("dataset.uri", URL)
+    assert (first.read_bytes(), second.read_bytes()) == (b"x,y\n1,2\n", b"x,y\n3,4\n")
+    os.utime(first, (2, 2))
+    os.utime(second, (1, 1))
+    memory.pipe("/bucket/b.csv", b"123456")
+    cache.local("dataset.uri", "memory://bucket/b.csv")
+    assert [file.exists() for file in (first, second)] == [True, False]
+
+
+def test_a_failed_download_leaves_nothing_and_a_retry_works(
+    memory: Any, cache: RemoteCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for name, age in ((".partial-old", 1), (".partial-new", None)):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, age and (age, age))
+    with monkeypatch.context() as patch:
+        patch.setattr("raydient.client.remote_cache.os.replace", full)
+        with pytest.raises(OSError, match="No space"):
+            cache.local("dataset.uri", URL)
+    assert names(folder) == [".partial-new"]
+    cache.local("dataset.uri", URL)
+    assert names(folder) == [".partial-new", "a.csv"]
+
+
+def job(**dataset: Any) -> JobSpec:
+    """Return a job on these data."""
+    network = {"layers": ["flatten"], "loss": "mean_squared_error"}
+    return validate_job({"dataset": dataset, "network": network})
+
+
+def test_a_job_on_this_machine_reads_remote_files(memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    memory.pipe({"/bucket/c.csv": b"c", "/bucket/d.csv": b"d"})
+    (tmp_path / "b.csv").write_text("b")
+
+    def contents(data: DataPath | None) -> list[str]:
+        return [path.read_text() for path in paths_of(data or ())]
+
+    spec = job(uri=["b.csv", "memory://bucket/[cd].csv"], validation={"uri": URL})
+    data, own = data_here(spec, tmp_path)
+    assert (contents(data), contents(own)) == (["b", "c", "d"], ["x,y\n1,2\n"])
+    assert (
+        with_data(job(uri="b.csv"), [URL, tmp_path / "b.csv"], None, tmp_path).dataset.training_uris["dataset.uri[0]"]
+        == URL
+    )
+    with pytest.raises(InvalidSpec) as caught:
+        data_here(job(uri=["b.csv", "memory://bucket/z.csv"]), tmp_path)
+    assert [str(error) for error in caught.value.errors] == [
+        "dataset.uri[1]: memory://bucket/z.csv: there is no such file"
+    ]
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    with pytest.raises(InvalidSpec, match="it cannot be kept on this machine: /proc/none"):
+        data_here(job(uri=URL), tmp_path)
