@@ -177,7 +177,7 @@ class Client:
         return results_of(self.submit_folds(job, data, folds=folds, directory=directory), progress=progress)
 
     def _on_server(self, spec: JobSpec, directory: Path) -> JobSpec:
-        """Upload the local data files of a job, and return the job with their names on the server. Raises InvalidSpec."""
+        """Upload the local data files of a job, and return it with their names on the server. Raises InvalidSpec."""
         files, dataset = local_files(spec.dataset, directory), spec.dataset
         both = (dataset.training_uris, dataset.validation_uris)
         return spec.with_uris(*(self._stored(uris, files, dataset) for uris in both))
