@@ -10,6 +10,7 @@ def test_public_names():
     assert sorted(data.__all__) == [
         "Budget",
         "Dataset",
+        "EpochOrder",
         "FORMATS",
         "Format",
         "InvalidData",

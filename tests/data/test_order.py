@@ -1,10 +1,11 @@
 """The order of samples and the split: permutations that depend on their keys alone."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.workers.data import epoch_order
+from raydient.workers.data import EpochOrder, epoch_order, order
 from raydient.workers.data.source import split_rows
 from raydient.workers.streams import Purpose, stream
 
@@ -30,6 +31,44 @@ def test_orders_are_uniform():
     counts = [orders.count(order) for order in set(orders)]
     assert len(counts) == 6
     assert all(850 < count < 1150 for count in counts)
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """From 20 samples on, windows of at most 3 shards of at most 4 samples."""
+    monkeypatch.setattr(order, "MOST_PERMUTED", 20)
+    monkeypatch.setattr(order, "SHARD_ROWS", 4)
+    monkeypatch.setattr(order, "WINDOW_SHARDS", 3)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 20, 21, 24, 25, 47, 100])
+def test_many_samples_are_visited_once_too_in_windows(windows, rows):
+    whole = epoch_order(3, 1, rows)
+    assert sorted(whole.tolist()) == list(range(rows))
+    if rows <= 20:
+        assert np.array_equal(whole, stream(Purpose.EPOCH, 3, 1).permutation(rows))
+        return
+    shards, start, windows = (whole // 4).tolist(), 0, []
+    while start < rows:
+        window = frozenset(shards[start : start + 9])  # of 12 samples, of which 3 may be missing at the end of the data
+        windows.append(window)
+        start += sum(shard in window for shard in shards)
+    assert [len(window) for window in windows[:-1]] == [3] * (len(windows) - 1)
+    assert len(frozenset().union(*windows)) == sum(map(len, windows)) == -(-rows // 4)
+
+
+@pytest.mark.parametrize("rows", [19, 90])
+def test_a_part_of_an_order_is_that_of_the_whole(windows, rows):
+    whole = epoch_order(3, 1, rows)
+    one = EpochOrder(3, 1, rows)
+    for start in range(rows):
+        for stop in range(start, rows + 1):
+            assert np.array_equal(one.rows(start, stop), whole[start:stop])
+
+
+def test_windows_of_other_epochs_and_seeds_have_other_shards(windows):
+    firsts = {frozenset((epoch_order(seed, epoch, 90)[:12] // 4).tolist()) for seed in range(4) for epoch in range(4)}
+    assert len(firsts) > 12
 
 
 def test_streams_are_pinned():

@@ -32,7 +32,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.network import Network as WireNetwork
 
 from .cores import keep_to_a_core
-from .data import Budget, MemorySource, PartName, Samples, Source, epoch_order
+from .data import Budget, EpochOrder, MemorySource, PartName, Samples, Source
 from .dialling import dial
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
@@ -170,7 +170,7 @@ class Worker:
         self._sums = np.zeros((channel.terms.slots, channel.terms.sums))
         self._scores: list[Scores] = []  # one array for each leaf of the node being computed
         self._epoch = -1
-        self._order: NDArray[np.int64] = np.empty(0, np.int64)
+        self._order = EpochOrder(seed, self._epoch, 0)
         self._round: Round | None = None
         self._free = list(range(channel.terms.slots))
         self._held: dict[int, list[int]] = {}  # slots that were pushed, by round
@@ -201,7 +201,7 @@ class Worker:
         trains = round_.kind is RoundKind.TRAIN
         if trains and self._channel.pulled:
             start, stop = round_.leaf(assignment.first)[0], round_.leaf(assignment.last - 1)[1]
-            self._pull("train", self._epoch_order(round_.epoch)[start:stop])
+            self._pull("train", self._epoch_order(round_.epoch).rows(start, stop))
         work = assignment.first, assignment.last, round_.leaves
         for node in self._channel.nodes(*work) if trains else maximal_subtrees(*work):
             if trains:
@@ -272,7 +272,11 @@ class Worker:
             self._gradients[slots[0]] = self._network.bind_gradient(gradient)
         self._sums[slots[0]] = 0
         order = self._epoch_order(round_.epoch)
-        for step in self._learner.steps(round_, leaf, gradient, self._rate, used=lambda a, b: self._used(order[a:b])):
+
+        def used(start: int, stop: int) -> Mapping[int, Numbers]:
+            return self._used(order.rows(start, stop))
+
+        for step in self._learner.steps(round_, leaf, gradient, self._rate, used=used):
             self._step(round_, pushed, step, slots)
 
     def _step(self, round_: Round, pushed: Node, step: LocalStep, slots: Sequence[int]) -> None:
@@ -280,7 +284,7 @@ class Worker:
         slot = slots[0]
         gradient = self._channel.slot(slot)
         began = self._clock()
-        program = self._fill("train", self._epoch_order(round_.epoch)[step.start : step.stop])
+        program = self._fill("train", self._epoch_order(round_.epoch).rows(step.start, step.stop))
         self._sums[slot] += program.forward(step.weights, step.pass_)
         self._keep_scores(program)
         counts = self._schedule.measures_health(round_)
@@ -343,7 +347,7 @@ class Worker:
         self._data.fill(part, rows, Samples(program.xs, program.ys, program.sample_weights))
         return program
 
-    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
+    def _epoch_order(self, epoch: int) -> EpochOrder:
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, epoch_order(self._seed, epoch, self._schedule.train_rows)
+            self._epoch, self._order = epoch, EpochOrder(self._seed, epoch, self._schedule.train_rows)
         return self._order

@@ -5,8 +5,9 @@ from .dataset import Dataset
 from .formats import FORMATS, SUFFIXES, Format, find_format, find_suffix
 from .limits import Budget
 from .loading import load, look
+from .order import EpochOrder, epoch_order
 from .profile import InvalidData, Profile
-from .source import PARTS, MemorySource, PartName, Samples, Schema, Source, epoch_order
+from .source import PARTS, MemorySource, PartName, Samples, Schema, Source
 
 __all__ = [
     "FORMATS",
@@ -14,6 +15,7 @@ __all__ = [
     "SUFFIXES",
     "Budget",
     "Dataset",
+    "EpochOrder",
     "Format",
     "InvalidData",
     "MemorySource",

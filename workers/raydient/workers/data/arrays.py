@@ -19,6 +19,7 @@ from raydient.spec.values import is_missing, quoted
 from raydient.workers.network import category_texts
 from raydient.workers.network.losses import Labels
 
+from .blocks import blocks
 from .faults import DATE
 from .limits import Budget
 from .raw import RawData, RawInput, label_path, missing, refusing_damage, unreadable
@@ -232,9 +233,15 @@ def _read_dates(texts: NDArray[np.str_]) -> NDArray[np.float64]:
 
 def _not_finite(wanted: Wanted, values: NDArray[Any]) -> list[FieldError]:
     """Return an error if there is infinity among the values, or NaN where no value may be missing."""
-    if values.dtype.kind != "f" or np.isfinite(values).all():
+    if values.dtype.kind != "f":
         return []
-    bad = np.argwhere(np.isinf(values) if wanted.is_optional else ~np.isfinite(values))
+    wrong = []
+    for block in blocks(len(values), values.shape[1:]):
+        part = values[block]
+        if not np.isfinite(part).all():
+            wrong.append(np.argwhere(np.isinf(part) if wanted.is_optional else ~np.isfinite(part)))
+            wrong[-1][:, 0] += block.start
+    bad = np.concatenate(wrong) if wrong else np.empty((0, 0), np.int64)
     if not len(bad):
         return []
     row, *place = (int(i) for i in bad[0])

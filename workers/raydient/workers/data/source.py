@@ -1,4 +1,4 @@
-"""Sources of samples for training, the split into parts, and the order in which samples are visited."""
+"""Sources of samples for training, and the split into parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -177,11 +177,6 @@ class MemorySource:
 
     def _part(self, name: PartName) -> Samples:
         return self.train if name == "train" else self.test
-
-
-def epoch_order(seed: int, epoch: int, rows: int) -> Rows:
-    """Return the order of an epoch's samples: a permutation of `range(rows)` that depends on (seed, epoch) only."""
-    return stream(Purpose.EPOCH, seed, epoch).permutation(rows)
 
 
 def split_rows(seed: int, rows: int, test: float) -> tuple[Rows, Rows]:
