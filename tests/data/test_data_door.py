@@ -12,6 +12,7 @@ def test_public_names():
         "Dataset",
         "EpochOrder",
         "FORMATS",
+        "FileSource",
         "Format",
         "InvalidData",
         "MemorySource",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raydient.steps.arrays import aligned_zeros
-from raydient.workers.data import PARTS, MemorySource, Samples, Schema
+from raydient.workers.data import PARTS, FileSource, MemorySource, Samples, Schema
 
 TRAIN_ROWS, TEST_ROWS = 11, 4
 INPUTS = {"image": (2, 3), "text": (5,)}
@@ -27,6 +27,7 @@ def arrays_of(weighted, test_rows=TEST_ROWS):
 SOURCES = {
     "memory": lambda arrays, folder: MemorySource.of(arrays),
     "mapped": lambda arrays, folder: MemorySource.of({name: mapped(array, folder) for name, array in arrays.items()}),
+    "reads ahead": lambda arrays, folder: FileSource.of({n: mapped(array, folder) for n, array in arrays.items()}),
     "there and back": lambda arrays, folder: MemorySource.of(MemorySource.of(arrays).arrays()),
 }
 """By name: makes a source of arrays by name; it may write into a folder."""
@@ -75,6 +76,7 @@ def test_filled_rows_are_the_indices_in_their_order(make, arrays, part):
     generator = np.random.default_rng(1)
     for count in (1, 3, 20):
         indices = generator.integers(0, source.rows(part), count)
+        source.expect(part, indices[::-1])  # which changes nothing
         out = empty(count, weighted)
         source.fill(part, indices, out)
         for name, array in flat(out, part).items():

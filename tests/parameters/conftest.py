@@ -38,7 +38,7 @@ SUMS = 2
 LAYERS = [("first", 0), ("last", 0)]
 SECRET = b"s" * 32
 GENERATION = 4
-SECONDS = (0.25, 0.5, 0.0, 0.125)
+SECONDS = (0.0625, 0.25, 0.5, 0.0, 0.125)
 
 
 def dense(values, units=0):

@@ -64,19 +64,20 @@ def test_the_first_step_has_no_duration(meters):
 
 
 def test_phases_and_bytes_add_up(meters):
-    meters.pushed([1.0, 2.0, 0.5, 4.0], 100)
-    meters.pushed([0.5, 0.5, 0.5, 0.5], 11)
+    meters.pushed([0.25, 1.0, 2.0, 0.5, 4.0], 100)
+    meters.pushed([0.5, 0.5, 0.5, 0.5, 0.5], 11)
     meters.pulled(70)
     meters.stepped(0.125)
 
     measured = read(meters)
-    assert measured.phase_seconds == {"forward": 1.5, "backward": 2.5, "push": 1.0, "wait": 4.5, "apply": 0.125}
+    expected = {"data": 0.75, "forward": 1.5, "backward": 2.5, "push": 1.0, "wait": 4.5, "apply": 0.125}
+    assert measured.phase_seconds == expected
     assert measured.exchange_bytes == {"push": 111, "pull": 70}
 
 
 def test_measurements_do_not_change_after_they_were_read(meters):
     before = read(meters)
-    meters.pushed([1.0, 2.0, 0.5, 4.0], 100)
+    meters.pushed([0.25, 1.0, 2.0, 0.5, 4.0], 100)
     meters.stepped(0.125)
 
     assert before == Measurements(

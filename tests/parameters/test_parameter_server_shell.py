@@ -22,7 +22,7 @@ from raydient.wire.launch import Launch
 
 SECRET = b"s" * 32
 GENERATION = 4
-SECONDS = (0.25, 0.5, 0.0, 0.125)
+SECONDS = (0.0625, 0.25, 0.5, 0.0, 0.125)
 
 
 class Seconds:

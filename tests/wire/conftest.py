@@ -22,7 +22,7 @@ from raydient.wire.terms import Terms
 
 LIMIT = 1 << 24
 GENERATION = 5
-SECONDS = (0.5, 1.5, 0.25, 2.0)
+SECONDS = (0.125, 0.5, 1.5, 0.25, 2.0)
 SMALL = Terms(GradientLayout(6), slots=3, sums=2)
 
 

@@ -55,10 +55,10 @@ def test_a_part_lies_inside_its_gradient(length, missing):
 
 
 def test_a_push_has_its_sums_and_its_seconds():
-    push = np.array([1, 2, 3, 4, 5, 6, 7, 8], "<f8").tobytes()
+    push = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9], "<f8").tobytes()
     note = SMALL.note_in(push)
 
-    assert [part.tolist() for part in note] == [[1, 2], [3, 4, 5, 6], [7], [8]]
+    assert [part.tolist() for part in note] == [[1, 2], [3, 4, 5, 6, 7], [8], [9]]
     with pytest.raises(ProtocolError, match="without its sums"):
         SMALL.note_in(push[: SMALL.note_bytes - 1])
 
@@ -66,9 +66,9 @@ def test_a_push_has_its_sums_and_its_seconds():
 @pytest.mark.parametrize("count", [-1, np.inf, np.nan])
 def test_bytes_received_and_saved_are_numbers_of_bytes(count):
     with pytest.raises(ProtocolError, match="bytes received"):
-        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, count, 0], "<f8").tobytes())
+        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, 7, count, 0], "<f8").tobytes())
     with pytest.raises(ProtocolError, match="bytes saved"):
-        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, 0, count], "<f8").tobytes())
+        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, 7, 0, count], "<f8").tobytes())
 
 
 def test_slots_in_shared_memory_do_not_overlap():

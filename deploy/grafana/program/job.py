@@ -18,7 +18,7 @@ STATES = {
     "cancelled": "gray",
     "failed": "red",
 }
-PHASES = {"forward": "blue", "backward": "purple", "push": "orange", "wait": "gray", "apply": "green"}
+PHASES = {"data": "yellow", "forward": "blue", "backward": "purple", "push": "orange", "wait": "gray", "apply": "green"}
 SPLITS = {"train": "blue", "test": "orange"}
 
 

@@ -69,7 +69,7 @@ class Measurements:
     Attributes:
         loss: training loss of the last step, mean over its rows.
         learning_rate: learning rate of the last update.
-        phase_seconds: seconds spent by phase: forward, backward, push and wait of all workers together, and apply.
+        phase_seconds: seconds by phase: data, forward, backward, push and wait of all workers together, and apply.
         step_seconds_buckets: cumulative numbers of steps that took at most each of STEP_SECONDS_BUCKETS, then of all.
         step_seconds_sum: sum over the same steps, in seconds.
         exchange_bytes: payload of the data plane by direction (push, pull), in bytes.

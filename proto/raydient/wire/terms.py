@@ -26,7 +26,7 @@ from .connection import Buffer
 from .frames import ProtocolError
 from .memory import Segment
 
-PHASES = ("forward", "backward", "push", "wait")
+PHASES = ("data", "forward", "backward", "push", "wait")
 """The phases of a worker's time; their seconds follow the sums of a push."""
 
 

@@ -32,7 +32,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.network import Network as WireNetwork
 
 from .cores import keep_to_a_core
-from .data import Budget, EpochOrder, MemorySource, PartName, Samples, Source
+from .data import Budget, EpochOrder, FileSource, MemorySource, PartName, Samples, Source
 from .dialling import dial
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
@@ -87,7 +87,8 @@ def work(
                 message, arrays = control.receive(coordinator)
             if not isinstance(message, control.Work):
                 raise ProtocolError(f"expected Work, got {type(message).__name__}")
-            data = MemorySource.of(arrays) if arrays or data is None else data
+            if arrays or data is None:
+                data = (FileSource if message.in_files else MemorySource).of(arrays)
             settle(message.place, message.workers)
             try:
                 _compute(message, data, launch, wire, node, part=part, residuals=Residuals(start, send))
@@ -174,7 +175,8 @@ class Worker:
         self._round: Round | None = None
         self._free = list(range(channel.terms.slots))
         self._held: dict[int, list[int]] = {}  # slots that were pushed, by round
-        self._forward_seconds = self._backward_seconds = self._push_seconds = self._wait_seconds = 0.0
+        self._data_seconds = self._forward_seconds = self._backward_seconds = 0.0
+        self._push_seconds = self._wait_seconds = 0.0
 
     def run(self) -> None:
         """Compute assignments until there is no more work."""
@@ -202,6 +204,8 @@ class Worker:
         if trains and self._channel.pulled:
             start, stop = round_.leaf(assignment.first)[0], round_.leaf(assignment.last - 1)[1]
             self._pull("train", self._epoch_order(round_.epoch).rows(start, stop))
+        if trains:
+            self._expect(round_, assignment.first, assignment.last)
         work = assignment.first, assignment.last, round_.leaves
         for node in self._channel.nodes(*work) if trains else maximal_subtrees(*work):
             if trains:
@@ -235,8 +239,9 @@ class Worker:
         return {use.offset: use.numbers(xs) for use in self._tables}
 
     def _push(self, round_: Round, node: Node, slot: int | None, sums: NDArray[np.float64]) -> None:
-        seconds = (self._forward_seconds, self._backward_seconds, self._push_seconds, self._wait_seconds)
-        self._forward_seconds = self._backward_seconds = self._wait_seconds = 0.0
+        computed = self._data_seconds, self._forward_seconds, self._backward_seconds
+        seconds = (*computed, self._push_seconds, self._wait_seconds)
+        self._data_seconds = self._forward_seconds = self._backward_seconds = self._wait_seconds = 0.0
         began = self._clock()
         if self._channel.terms.scores:
             self._channel.score(round_.number, node, np.concatenate(self._scores))
@@ -283,8 +288,8 @@ class Worker:
         """Add a local step to the sum in the first slot; after the last step of the leaf, each slot to the next one."""
         slot = slots[0]
         gradient = self._channel.slot(slot)
-        began = self._clock()
         program = self._fill("train", self._epoch_order(round_.epoch).rows(step.start, step.stop))
+        began = self._clock()
         self._sums[slot] += program.forward(step.weights, step.pass_)
         self._keep_scores(program)
         counts = self._schedule.measures_health(round_)
@@ -324,8 +329,9 @@ class Worker:
         rows = np.arange(*round_.leaf(node[0]))
         if self._channel.pulled:
             self._pull("test", rows)
-        began = self._clock()
+        self._data.expect("test", rows)
         program = self._fill("test", rows)
+        began = self._clock()
         sums = program.forward(self._learner.weights).copy()
         self._keep_scores(program)
         self._forward_seconds += self._clock() - began
@@ -335,8 +341,16 @@ class Worker:
         if self._channel.terms.scores:
             self._scores.append(program.scores.copy())
 
+    def _expect(self, round_: Round, first: int, last: int) -> None:
+        """Prepare for the samples of some leaves in the next round of the epoch, which are probably this worker's."""
+        rows = round_.stop - round_.start
+        start, stop = round_.leaf(first)[0] + rows, min(round_.leaf(last - 1)[1] + rows, self._schedule.train_rows)
+        if start < stop:
+            self._data.expect("train", self._epoch_order(round_.epoch).rows(start, stop))
+
     def _fill(self, part: PartName, rows: NDArray[np.int64]) -> Program:
         """Return the program for this number of rows, with these rows as its inputs and labels."""
+        began = self._clock()
         program = self._programs.get(len(rows))
         if program is None:
             weighted = self._data.schema.is_weighted
@@ -345,6 +359,7 @@ class Worker:
                 # equal in all workers, because each has the whole training part
                 center[:] = self._data.label_mean(name)
         self._data.fill(part, rows, Samples(program.xs, program.ys, program.sample_weights))
+        self._data_seconds += self._clock() - began
         return program
 
     def _epoch_order(self, epoch: int) -> EpochOrder:

@@ -130,6 +130,7 @@ class Work:
         place: index of the worker, from 0; no other living worker of the run has it.
         workers: number of workers that the run should have.
         label_units: for each output with a standardized label the unit of its values, (k,), in which metrics are.
+        in_files: the dataset is larger than the memory.
     """
 
     generation: int
@@ -140,6 +141,7 @@ class Work:
     place: int
     workers: int
     label_units: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    in_files: bool = False
 
 
 MemberOrder = Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Leave | Dismiss | Work

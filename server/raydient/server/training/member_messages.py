@@ -88,6 +88,7 @@ def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Wo
         label_units={
             name: target.scaling.scale.tolist() for name, target in prepared.dataset.targets.items() if target.scaling
         },
+        in_files=prepared.dataset.folder is not None,
     )
 
 

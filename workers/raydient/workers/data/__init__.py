@@ -7,6 +7,7 @@ from .limits import Budget
 from .loading import load, look
 from .order import EpochOrder, epoch_order
 from .profile import InvalidData, Profile
+from .read_ahead import FileSource
 from .source import PARTS, MemorySource, PartName, Samples, Schema, Source
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Budget",
     "Dataset",
     "EpochOrder",
+    "FileSource",
     "Format",
     "InvalidData",
     "MemorySource",

@@ -88,6 +88,9 @@ class Source(Protocol):
     def label_mean(self, output: str) -> NDArray[np.float64]:
         """Return the mean of an output's labels over the training part, of the shape of one label."""
 
+    def expect(self, part: PartName, indices: Rows) -> None:
+        """Prepare for samples that will be copied soon; rows of `part`, (n,)."""
+
     def fill(self, part: PartName, indices: Rows, out: Samples) -> None:
         """Copy samples into arrays of the caller, which the source does not keep.
 
@@ -163,6 +166,9 @@ class MemorySource:
         """See `Source`."""
         mean: NDArray[np.float64] = np.mean(self.train.ys[output], axis=0, dtype=np.float64)
         return mean
+
+    def expect(self, part: PartName, indices: Rows) -> None:
+        """See `Source`. Memory needs no preparation."""
 
     def fill(self, part: PartName, indices: Rows, out: Samples) -> None:
         """See `Source`."""
