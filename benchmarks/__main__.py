@@ -23,6 +23,8 @@ BENCHMARKS = (
     "local_steps",
     "adam",
     "memory",
+    "reading",
+    "large_data",
     "scrape",
     "recurrent",
     "attention",

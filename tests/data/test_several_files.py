@@ -170,10 +170,10 @@ def test_a_file_that_cannot_be_read_is_named(folder):
 
 
 def test_all_files_together_have_to_fit_the_memory(tmp_path, monkeypatch):
-    rows = "a,y\n" + "1,0\n" * 1000
+    rows = "a,y\n" + "".join(f"1,class {n}\n" for n in range(1000))
     for number in range(4):
         (tmp_path / f"{number}.csv").write_text(rows)
-    monkeypatch.setattr(limits, "available_bytes", lambda: 400_000)
+    monkeypatch.setattr(limits, "available_bytes", lambda: 450_000)
     assert read(tmp_path, "0.csv").train.rows == 1000
     ((path, message),) = errors(tmp_path, "*.csv")
     assert (path, "of memory" in message) == ("dataset.uri", True)

@@ -194,8 +194,8 @@ JOBS: tuple[Family[Series], ...] = (
     ),
     Family(
         "raydient_job_phase_seconds_total",
-        "Time spent: `data`, `forward`, `backward`, `push` and `wait` are sums over the workers, `apply` is the parameter "
-        "server's.",
+        "Time spent: `data`, `forward`, `backward`, `push` and `wait` are sums over the workers, `apply` is the "
+        "parameter server's.",
         _measured("phase_seconds"),
         ("phase",),
     ),

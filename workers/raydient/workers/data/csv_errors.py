@@ -52,7 +52,7 @@ def _texts(path: Path, header: Header, columns: Sequence[Column]) -> list[pa.Lar
     batches = []
     try:
         for batch in read_batches(path, header, {column.place: pa.large_binary() for column in columns}):
-            budget.spend(batch.nbytes, texts=batch.num_rows)
+            budget.spend(batch.nbytes)
             cells = [with_points(values, header.dialect) for values in batch.columns]
             batches.append(pa.RecordBatch.from_arrays(cells, batch.schema.names))
     except pa.ArrowException as error:

@@ -85,7 +85,7 @@ def _table(path: Path, header: Header, columns: Columns, budget: Budget, *, cell
     types = {column.place: pa.large_string() if are_cells(column) else pa.float64() for column in used}
     for batch in read_batches(path, header, types):
         texts = [values for column, values in zip(used, batch.columns, strict=True) if column.is_text]
-        budget.spend(sum(values.nbytes for values in texts), texts=batch.num_rows * len(texts))
+        budget.spend(sum(values.nbytes for values in texts))
         table.add([read_cells(column, values) for column, values in zip(used, batch.columns, strict=True)])
     if not table.rows:
         raise unreadable("has a header but no rows")

@@ -43,6 +43,6 @@ class _Arrow:
             batch = reader.get_batch(number)
             rows = batch.num_rows
             budget.foresee(8 * rows * (len(names) - texts))
-            budget.spend(8 * rows * texts, texts=rows * texts)
+            budget.spend(8 * rows * texts)
             for start in range(0, rows, most):
                 yield batch.slice(start, most)

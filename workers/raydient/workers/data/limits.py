@@ -24,7 +24,7 @@ NUMBERS_SHARE = 0.45
 """Share of the available memory for the numbers of one job; others lie in files."""
 
 LEAST_FILE_BYTES = 2**20
-"""Fewer bytes are always in memory."""
+"""Arrays of fewer bytes are always in memory."""
 
 SCRATCH = Path("/var/tmp")  # noqa: S108  (files without names)
 """Folder for large files, which is on a disk where /tmp may be in memory (Filesystem Hierarchy Standard, 5.15)."""
@@ -88,7 +88,7 @@ class Budget:
 
     def takes(self, size: int) -> bool:
         """Account for `size` bytes of numbers if they may be in memory; False if they have to be in a file."""
-        if size >= LEAST_FILE_BYTES and self.spent + size > NUMBERS_SHARE * self._available:
+        if self.spent + size > NUMBERS_SHARE * self._available:
             self.in_files = True
             return False
         self.spent += size
@@ -101,7 +101,7 @@ class Budget:
             InvalidSpec: neither has room.
         """
         size = prod(shape) * np.dtype(dtype).itemsize
-        if self.takes(size):
+        if size < LEAST_FILE_BYTES or self.takes(size):
             return np.empty(shape, dtype)
         with self.refusing_full():
             return array_in_file(self.folder, shape, dtype)

@@ -49,5 +49,5 @@ class _Parquet:
         ) as file:
             rows = file.metadata.num_rows
             budget.foresee(8 * rows * (len(names) - len(texts)))
-            budget.spend(8 * rows * len(texts), texts=rows * len(texts))
+            budget.spend(8 * rows * len(texts))
             yield from file.iter_batches(most, columns=names, use_threads=True)

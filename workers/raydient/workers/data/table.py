@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,10 @@ CACHED_VALUES = 2**15
 """Values that are brought side by side at a time, so that they stay in a core's cache until whole rows are there."""
 
 
+_PLACE_BYTES = 8
+"""Bytes of a reference to a text, and of its number while the texts are made."""
+
+
 class BadValueError(Exception):
     """A value that is missing, not finite or too long."""
 
@@ -45,9 +49,9 @@ class Table:
 
     def __init__(self, names: Sequence[str], columns: Columns, budget: Budget) -> None:
         self.names, self.columns, self.rows = names, columns, 0
+        self._budget = budget
         self._used = columns.all
         self._places = {column.place: i for i, column in enumerate(self._used)}
-        self._budget = budget
         self._numbers = {
             name: Rows(columns.shapes[name], np.uint8 if several[0].image else np.float64, budget)
             for name, several in columns.inputs.items()
@@ -70,7 +74,7 @@ class Table:
 
         Raises:
             BadValueError: a value is missing where it may not be, is not finite, or is too long.
-            InvalidSpec: the numbers take too much memory, or the bytes of an image cannot be decoded.
+            InvalidSpec: the values take too much memory, or the bytes of an image cannot be decoded.
         """
         for column, one in zip(self._used, values, strict=True):
             if column.is_text:
@@ -82,7 +86,7 @@ class Table:
             elif name in self._numbers:
                 self._numbers[name].add(_block(used, columns))
             else:
-                self._texts[name].append(_side_by_side(used))
+                self._texts[name].append(_side_by_side(used, self._budget))
         for name, several in self.columns.labels.items():
             for column, chunks in zip(several, self._labels[name], strict=True):
                 chunks.append(values[self._places[column.place]])
@@ -110,14 +114,20 @@ class Table:
                     images.add(decoded(column, paths[first : first + BATCH_ROWS], first, folder))
 
     def result(self, as_written: Collection[str]) -> RawData:
-        """Return the data; labels in `as_written` as texts too. Call it only once, because it releases the blocks."""
+        """Return the data; labels in `as_written` as texts too. Call it only once, because it releases the blocks.
+
+        Raises:
+            InvalidSpec: the texts take too much memory.
+        """
         inputs = {}
         for name, columns in self.columns.inputs.items():
             is_text, is_image = name in self._texts, columns[0].image is not None
             values = np.concatenate(self._texts.pop(name)) if is_text else self._numbers.pop(name).whole()
             inputs[name] = RawInput(values, tuple(column.name for column in columns), not is_image, is_image)
-        labels = {name: [_concatenated(chunks) for chunks in several] for name, several in self._labels.items()}
-        return raw_data(self.columns, labels, self.rows, as_written, inputs=inputs)
+        labels = {
+            name: [_concatenated(chunks, self._budget) for chunks in several] for name, several in self._labels.items()
+        }
+        return raw_data(self.columns, labels, self.rows, as_written, inputs=inputs, budget=self._budget)
 
 
 def raw_data(
@@ -128,6 +138,7 @@ def raw_data(
     *,
     inputs: Mapping[str, RawInput] | None = None,
     errors: Sequence[FieldError] = (),
+    budget: Budget,
 ) -> RawData:
     """Return the data of a table.
 
@@ -138,35 +149,44 @@ def raw_data(
         as_written: names of labels to return as texts too.
         inputs: by name; None if the values have errors.
         errors: errors of the values.
+        budget: limit on the memory.
+
+    Raises:
+        InvalidSpec: the texts take too much memory.
     """
-    values = {name: _labels(several) for name, several in labels.items()}
+    values = {name: _labels(several, budget) for name, several in labels.items()}
     return RawData(
         inputs,
         values,
-        {name: _texts(values[name], several) for name, several in labels.items() if name in as_written},
+        {name: _texts(values[name], several, budget) for name, several in labels.items() if name in as_written},
         tuple(errors),
         rows,
         columns.shapes,
     )
 
 
-def _concatenated(chunks: list[pa.Array]) -> pa.Array:
+def _concatenated(chunks: list[pa.Array], budget: Budget) -> pa.Array:
     """Join the labels of files in which a column may be of several types: as texts if one is, else as numbers."""
     types = {chunk.type for chunk in chunks}
     if len(types) > 1:
         if pa.large_string() in types:
-            chunks = [pa.array(texts_of(chunk), pa.large_string()) for chunk in chunks]
+            chunks = [pa.array(texts_of(chunk, budget), pa.large_string()) for chunk in chunks]
         else:
             chunks = [to_float64(chunk) for chunk in chunks]
     return pa.concat_arrays(chunks)
 
 
-def texts_of(values: pa.Array) -> list[str]:
-    """Return the texts of categories, which may be numbers; a missing one is empty."""
-    texts: list[Any] = values.to_pylist()
-    if pa.types.is_large_string(values.type):
-        return [text or "" for text in texts] if values.null_count else texts
-    return ["" if value is None else category_text(value) for value in texts]
+def texts_of(values: pa.Array, budget: Budget) -> NDArray[np.object_]:
+    """Return the texts of categories, which may be numbers; a missing one is empty. Equal texts are one object.
+
+    Raises:
+        InvalidSpec: they take too much memory.
+    """
+    encoded = values.dictionary_encode()
+    budget.spend(_PLACE_BYTES * len(values), texts=len(encoded.dictionary))
+    distinct = [category_text(value) for value in encoded.dictionary.to_pylist()]
+    texts = np.array([*distinct, ""], object)
+    return texts[encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)]
 
 
 def _check_texts(values: pa.Array, *, is_optional: bool) -> None:
@@ -197,7 +217,7 @@ def _block(values: Sequence[pa.Array], columns: Sequence[Column]) -> NDArray[np.
     return block
 
 
-def _labels(columns: Sequence[pa.Array]) -> Labels:
+def _labels(columns: Sequence[pa.Array], budget: Budget) -> Labels:
     """Convert labels to booleans if each is one, to numbers if each is one; else return the texts.
 
     Several columns are an array.
@@ -207,17 +227,17 @@ def _labels(columns: Sequence[pa.Array]) -> Labels:
     except pa.ArrowInvalid:
         numbers = []
     if not numbers or any(np.isnan(column).any() for column in numbers):
-        texts = _side_by_side(columns)
+        texts = _side_by_side(columns, budget)
         return texts if len(columns) > 1 else texts[:, 0].tolist()
     dtype = np.bool_ if all(map(_are_booleans, columns)) else np.float64
     return np.asarray(numbers[0] if len(columns) == 1 else np.stack(numbers, axis=1), dtype)
 
 
-def _texts(labels: Labels, columns: Sequence[pa.Array]) -> list[str]:
+def _texts(labels: Labels, columns: Sequence[pa.Array], budget: Budget) -> list[str]:
     """Return the texts of labels, in row-major order; booleans have the form that they have in every file."""
     if isinstance(labels, np.ndarray) and labels.dtype == np.bool_:
         return category_texts(labels)
-    texts: list[str] = _side_by_side(columns).ravel().tolist()
+    texts: list[str] = _side_by_side(columns, budget).ravel().tolist()
     return texts
 
 
@@ -239,9 +259,9 @@ def to_float64(values: pa.Array) -> pa.DoubleArray:
     return values.cast(pa.float64(), safe=False)
 
 
-def _side_by_side(columns: Sequence[pa.Array]) -> NDArray[np.object_]:
+def _side_by_side(columns: Sequence[pa.Array], budget: Budget) -> NDArray[np.object_]:
     """Return texts as an array of Python objects, (rows, columns)."""
     texts = np.empty((len(columns[0]), len(columns)), object)
     for i, column in enumerate(columns):
-        texts[:, i] = texts_of(column)
+        texts[:, i] = texts_of(column, budget)
     return texts

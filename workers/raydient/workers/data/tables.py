@@ -59,7 +59,7 @@ def read_tables(
     if len(files) == 1:
         one = read_one(files[0], spec, budget)
         if isinstance(one, Diagnosis):
-            return raw_data(one.columns, one.labels, one.rows, as_written, errors=one.errors)
+            return raw_data(one.columns, one.labels, one.rows, as_written, errors=one.errors, budget=budget)
         return one.result(as_written)
     return _read_several(files, spec, as_written, read_one, budget)
 
@@ -89,7 +89,7 @@ def _read_several(
             break
     assert first is not None
     if errors or table is None:
-        return raw_data(first.columns, {}, rows, as_written, errors=errors)
+        return raw_data(first.columns, {}, rows, as_written, errors=errors, budget=budget)
     return table.result(as_written)
 
 
