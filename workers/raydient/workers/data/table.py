@@ -186,7 +186,8 @@ def texts_of(values: pa.Array, budget: Budget) -> NDArray[np.object_]:
     budget.spend(_PLACE_BYTES * len(values), texts=len(encoded.dictionary))
     distinct = [category_text(value) for value in encoded.dictionary.to_pylist()]
     texts = np.array([*distinct, ""], object)
-    return texts[encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)]
+    result: NDArray[np.object_] = texts[encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)]
+    return result
 
 
 def _check_texts(values: pa.Array, *, is_optional: bool) -> None:
