@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raydient.client import LocalModel, ModelUnreadable, load_model, samples
+from raydient.client import Dialect, LocalModel, ModelUnreadable, load_model, samples
 from raydient.client.evaluation import Confusion
 from raydient.spec.network import Network
 from raydient.workers.network import Imputation, Model, Preprocessing, Program, Scaling, Target, build, save_model
@@ -133,6 +133,10 @@ def test_files_are_read_in_parts(
             model.predict(data)
     with pytest.raises(ValueError, match="leave `columns` out"):
         model.predict(data, ["a", "b"])
+    data.write_bytes("b;a;kind\n2,0;1,0;\xfc\n4,0;3,0;\xfc\n0,25;0,5;\xfc\n".encode("latin-1"))
+    dialect = Dialect(";", ",", "latin-1")
+    for outputs in (model.predict(data, dialect=dialect), model.predict_all(data, dialect=dialect)["dense_1"]):
+        np.testing.assert_array_equal(outputs.outputs, expected)
 
 
 def test_unusable_files_are_no_models(path: Path) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from raydient.client import Client, Prediction, RequestRefused
+from raydient.client import Client, Dialect, Prediction, RequestRefused
 from raydient.client.columns import own_type
 from raydient.v1.model_service_pb2 import Model, ModelInput, ModelOutput, PredictRequest, PredictResponse, Tensor
 from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
@@ -344,3 +344,10 @@ def test_the_description_of_a_network_is_fetched_once(job, service) -> None:
 )
 def test_the_repr_of_a_prediction_is_one_line(prediction: Prediction, text: str) -> None:
     assert repr(prediction) == text
+
+
+def test_a_file_is_read_in_its_dialect(job, tmp_path):
+    path, dialect = tmp_path / "rows.csv", Dialect(";", ",")
+    path.write_text("b;a\n2,0;1,0\n4,0;3,0\n0,25;0,5\n")
+    assert job.predict(path, dialect=dialect).outputs.tolist() == (2 * np.array(ROWS)).tolist()
+    assert list(job.predict_all(path, dialect=dialect)) == ["dense_1"]

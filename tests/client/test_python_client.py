@@ -44,6 +44,7 @@ def test_public_names() -> None:
         "Noticed",
         "History",
         "Prediction",
+        "Dialect",
         "LocalModel",
         "load_model",
         "Report",

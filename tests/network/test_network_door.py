@@ -51,6 +51,7 @@ def test_public_names():
         "export_model",
         "index_problems",
         "is_input",
+        "label_scalings",
         "load_model",
         "only",
         "preprocessing_problems",

@@ -370,6 +370,7 @@ def test_weights_bring_the_scale_of_the_label(tmp_path):
     save_model(tmp_path / "w.safetensors", Model(was.spec.network, was.dataset.inputs, weights, was.dataset.targets))
     now = regression_on(tmp_path, "a,y\n1,20\n2,500\n", "w.safetensors", standardize_label=True)
     assert now.dataset.train.y.ravel().tolist() == [0, 48]
+    assert now.network.output.scaling is now.dataset.target.scaling, "a replay measures in the unit of the label too"
     other = regression_on(tmp_path, "a,z\n1,20\n2,500\n", "w.safetensors", label="z", standardize_label=True)
     assert other.dataset.train.y.ravel().tolist() == [-1, 1], "another label has a scale of its own"
     message = (

@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from raydient.spec.csv_text import Dialect
     from raydient.spec.errors import FieldError, InvalidSpec
     from raydient.spec.job import JobSpec
 
@@ -49,6 +50,7 @@ _HOME = {
     "CheckpointTaken": "raydient.client.events",
     "Client": "raydient.client.client",
     "CrossValidation": "raydient.client.cross_validation",
+    "Dialect": "raydient.spec.csv_text",
     "EpochEnded": "raydient.client.events",
     "Event": "raydient.client.events",
     "FieldError": "raydient.spec.errors",
@@ -102,6 +104,7 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "Noticed",
     "History",
     "Prediction",
+    "Dialect",
     "LocalModel",
     "load_model",
     "Report",

@@ -248,7 +248,14 @@ class Job:
         """
         return download_model(self._connection, self._weights(checkpoint), Path(path))
 
-    def predict(self, inputs: Any, columns: Sequence[str] = (), *, checkpoint: int | str | None = None) -> Prediction:
+    def predict(
+        self,
+        inputs: Any,
+        columns: Sequence[str] = (),
+        *,
+        checkpoint: int | str | None = None,
+        dialect: Dialect = PLAIN,
+    ) -> Prediction:
         """Apply the trained network to samples, one per row, in the units of the training data.
 
         Args:
@@ -259,21 +266,24 @@ class Job:
             columns: names of an array's columns, which are then selected by name; columns that are not features are
                 ignored.
             checkpoint: the checkpoint to use instead of the model: a step, `last`, or `best` for the best epoch so far.
+            dialect: how a CSV file is written.
 
         Raises:
             ValueError: columns are missing or unknown (the label's column is allowed), or a value is not a
                 number or a category that the network accepts.
         """
-        return self.predictor(checkpoint).predict(inputs, columns)
+        return self.predictor(checkpoint).predict(inputs, columns, dialect=dialect)
 
-    def predict_all(self, arrays: Mapping[str, Any], *, checkpoint: int | str | None = None) -> dict[str, Prediction]:
+    def predict_all(
+        self, arrays: Any, *, checkpoint: int | str | None = None, dialect: Dialect = PLAIN
+    ) -> dict[str, Prediction]:
         """Apply a network with named inputs or outputs; returns the prediction of each output by its name.
 
         `arrays` maps names of inputs, or of columns or arrays of the training data, to values, one sample per row:
         numbers, or for categories numbers or texts. It may be any table that `predict` takes. Other columns, such as
-        the labels, are ignored.
+        the labels, are ignored. `dialect` is that of a CSV file.
         """
-        return self.predictor(checkpoint).predict_all(arrays)
+        return self.predictor(checkpoint).predict_all(arrays, dialect=dialect)
 
     def predictor(self, checkpoint: int | str | None = None) -> Predictor:
         """A predictor for the final weights or a checkpoint, for repeated use; it fetches the network's inputs once."""

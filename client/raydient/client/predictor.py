@@ -72,15 +72,15 @@ class Predictor:
         """Number of samples of a file that are read at a time; None: as many as of any file."""
         return IMAGE_ROWS if any(input_.is_image for input_ in self.model.inputs) else None
 
-    def predict(self, inputs: Any, columns: Sequence[str] = ()) -> Prediction:
-        """Predict the only output for samples of any form; see `Job.predict`."""
+    def predict(self, inputs: Any, columns: Sequence[str] = (), *, dialect: Dialect = PLAIN) -> Prediction:
+        """Predict the only output for samples of any form; see `Job.predict`. `dialect` is that of a CSV file."""
         if len(self.model.outputs) != 1:
             names = ", ".join(output.name for output in self.model.outputs)
             raise InvalidSamples(f"this network has several outputs, {names}: use predict_all")
         if isinstance(inputs, str | os.PathLike):
             if columns:
                 raise InvalidSamples("the columns of a file have names of their own: leave `columns` out")
-            return next(iter(self.predict_all(inputs).values()))
+            return next(iter(self.predict_all(inputs, dialect=dialect).values()))
         table = series_columns(inputs, self.features) if is_series(inputs) else named_columns(inputs)
         if table is not None and columns:
             raise InvalidSamples("the samples have names of their own: leave `columns` out")
@@ -95,10 +95,10 @@ class Predictor:
         (prediction,) = self.apply(arrays).values()
         return prediction
 
-    def predict_all(self, arrays: Any) -> dict[str, Prediction]:
-        """Predict every output for samples by name; see `Job.predict_all`."""
+    def predict_all(self, arrays: Any, *, dialect: Dialect = PLAIN) -> dict[str, Prediction]:
+        """Predict every output for samples by name; see `Job.predict_all`. `dialect` is that of a CSV file."""
         if isinstance(arrays, str | os.PathLike):
-            return joined(list(self.predict_file(Path(arrays))))
+            return joined(list(self.predict_file(Path(arrays), dialect=dialect)))
         table = named_columns(arrays)
         if table is None:
             raise InvalidSamples(

@@ -85,9 +85,7 @@ def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Wo
         data_planes=data_planes,
         place=action.place,
         workers=action.workers,
-        label_units={
-            name: target.scaling.scale.tolist() for name, target in prepared.dataset.targets.items() if target.scaling
-        },
+        label_units={one.name: one.scaling.scale.tolist() for one in prepared.network.outputs if one.scaling},
         in_files=prepared.dataset.folder is not None,
     )
 

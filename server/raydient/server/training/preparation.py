@@ -18,7 +18,7 @@ from raydient.steps.ranges import Range
 from raydient.steps.residuals import residual_names
 from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
-from raydient.workers.network import Network, build, check_structure
+from raydient.workers.network import Network, build, check_structure, label_scalings
 
 from .balance import balance_problems, balanced
 from .decay_problems import decay_problems
@@ -122,10 +122,10 @@ def prepare(
         errors += start.problems(network, data)
     if errors or network is None or data is None:
         raise InvalidSpec(errors)
-    weighed = balanced(spec.network, network, data)
-    if weighed is not spec.network:
+    weighed, scalings = balanced(spec.network, network, data), label_scalings(data.targets)
+    if weighed is not spec.network or scalings:
         spec = spec.model_copy(update={"network": weighed})
-        network = build(weighed, data.input_shapes, training=True)
+        network = build(weighed, data.input_shapes, training=True, scalings=scalings)
     schedule, divided, memory = _lay_out(spec, network, facts, memory_bytes)
     taken = start.taken(network) if start else {}
     initial = start.keep(kept) if start else None

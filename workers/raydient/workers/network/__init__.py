@@ -28,7 +28,15 @@ from .initial_weights import (
 from .layers import Pass, Shape, shape_text
 from .memory import program_bytes
 from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
-from .preprocessing import Kind, Preprocessing, SampleError, Target, category_places, category_texts
+from .preprocessing import (
+    Kind,
+    Preprocessing,
+    SampleError,
+    Target,
+    category_places,
+    category_texts,
+    label_scalings,
+)
 from .program import Program
 from .rescaling import Rescaling
 from .signature import Signature
@@ -80,6 +88,7 @@ __all__ = [
     "export_model",
     "index_problems",
     "is_input",
+    "label_scalings",
     "load_model",
     "only",
     "preprocessing_problems",
