@@ -1,12 +1,16 @@
 """CSV files: values that are read, and messages about bad ones."""
 
+import gzip
+import tempfile
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raydient.spec.csv_text import PLAIN
+from raydient.spec import expansion
+from raydient.spec.csv_text import PLAIN, Dialect, open_bytes
 from raydient.spec.values import is_missing, number_of
 from raydient.workers.data import csv_header, csv_rows, limits
 from raydient.workers.data.faults import CATEGORIES
@@ -279,6 +283,42 @@ def test_a_bad_value_far_down_is_found(errors_of):
     rows[150_000] = "oops,0"
     ((_, message),) = errors_of("a,y\n" + "\n".join(rows) + "\n")
     assert "'oops' in row 150001 (line 150002)" in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_thread_that_outlives_an_error_never_calls_python(tmp_path, monkeypatch, encoding):
+    """Arrow's reader of a stream has one that reads in advance, and a call of Python would abort an ending process."""
+    opened = []
+
+    def open_csv(file, *arguments):
+        assert isinstance(file, pa.NativeFile)
+        opened.append(file.read())
+        file.seek(0)
+        return plain(file, *arguments)
+
+    plain = csv_rows.pa_csv.open_csv
+    monkeypatch.setattr(csv_rows.pa_csv, "open_csv", open_csv)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = tmp_path / "a.csv.gz"
+    for content, rest in (("a,y\n1,0\n2\n3,0\n", ""), ('a,y\n1,5" pipe\n2\n3,0\n', '1,5" pipe\n2\n3,0\n')):
+        path.write_bytes(gzip.compress(content.encode(encoding)))
+        header = csv_header.read_header(path, Dialect(encoding=encoding))
+        del opened[:]
+        with pytest.raises(pa.ArrowInvalid, match="Expected 2 columns, got 1"):
+            list(csv_rows.read_batches(path, header, {0: pa.large_string(), 1: pa.large_string()}))
+        assert opened == [rest.encode()] * bool(rest)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_compressed_file_that_expands_too_far_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(expansion, "PLAIN_BYTES", 1000)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"a,y\n" + b"1,0\n" * 50_000))
+    with open_bytes(path) as file, pytest.raises(OSError, match="expands to more than 100 times its size: store it"):
+        file.read()
+    path.write_bytes(gzip.compress(b"a,y\n" + b"1,0\n" * 200))
+    with open_bytes(path) as file:
+        assert len(file.read()) == 804
 
 
 def test_arrow_reads_a_plain_file_itself(tmp_path):

@@ -23,6 +23,7 @@ def test_public_names():
         "Samples",
         "Schema",
         "Source",
+        "array_mend",
         "check_indices",
         "check_labels",
         "check_weights",

@@ -106,6 +106,11 @@ def test_the_digits(load_file):
             "the file's suffix is '.xlsx'; those of data files are .csv, .csv.gz, .npz, .parquet, .arrow, .feather, ",
         ),
         ("data", "a,y\n1,0\n", "the file's suffix is ''"),
+        (
+            "data.npy",
+            "",
+            "the file's suffix is '.npy'; it has one array and no labels: write samples and labels to one",
+        ),
     ],
 )
 def test_the_suffix_decides(errors_of, name, content, message):

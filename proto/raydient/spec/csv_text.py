@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO, cast
 
+from .expansion import MAXIMUM_EXPANSION, expansion
+
 DELIMITERS = (",", ";", "\t", "|")
 DECIMALS = (".", ",")
 ENCODINGS = (
@@ -56,11 +58,47 @@ class Dialect:
 
 
 PLAIN = Dialect()
+_CHUNK = 2**18
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file, which is compressed if its name ends in GZIP."""
-    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == GZIP else path.open("rb")
+    """Open a file, which is compressed if its name ends in GZIP.
+
+    Reading a compressed file raises OSError also where it expands more than `expansion` allows.
+    """
+    return io.BufferedReader(_Unpacked(path), _CHUNK) if path.suffix.lower() == GZIP else path.open("rb")
+
+
+class _Unpacked(io.RawIOBase):
+    """The content of a compressed file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.GzipFile(path)
+        self._stored = path.stat().st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._file.read(len(buffer))
+        if expansion(self._file.tell(), self._stored):
+            text = f"it expands to more than {MAXIMUM_EXPANSION} times its size"
+            raise OSError(f"{text}: store it uncompressed if all of it are rows")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def open_text(path: Path, dialect: Dialect) -> TextIO:

@@ -15,7 +15,7 @@ from raydient.files import remove_leftovers, sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError
-from raydient.workers.data import FORMATS, SUFFIXES, find_format, find_suffix
+from raydient.workers.data import FORMATS, SUFFIXES, array_mend, find_format, find_suffix
 
 from .database import Database
 from .directory import entries
@@ -251,7 +251,8 @@ def _bad_name(name: str) -> FieldError | None:
         return FieldError("header.file_name", f"{name[:300]!r} is not a file name of 1 to 255 bytes without folders")
     if (format_ := find_format(name)) is None or not format_.is_stored:
         suffixes = (suffix for format_ in FORMATS if format_.is_stored for suffix in format_.suffixes)
-        return FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}")
+        mend = f"; {text}" if (text := array_mend(name)) else ""
+        return FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}{mend}")
     return None
 
 

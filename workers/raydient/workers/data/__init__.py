@@ -2,7 +2,7 @@
 
 from .checks import check_indices, check_labels, check_weights
 from .dataset import Dataset
-from .formats import FORMATS, SUFFIXES, Format, find_format, find_suffix
+from .formats import FORMATS, SUFFIXES, Format, array_mend, find_format, find_suffix
 from .limits import Budget
 from .loading import load, look
 from .order import EpochOrder, epoch_order
@@ -26,6 +26,7 @@ __all__ = [
     "Samples",
     "Schema",
     "Source",
+    "array_mend",
     "check_indices",
     "check_labels",
     "check_weights",

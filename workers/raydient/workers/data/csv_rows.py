@@ -1,9 +1,10 @@
 """Iterates over the rows of a CSV file: in batches, by Arrow's reader, or singly with line numbers."""
 
 import csv
-import io
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO
 
 import pyarrow as pa
@@ -18,13 +19,14 @@ from .raw import unreadable
 
 PARSED_BYTES = 2**20
 """Bytes that a thread parses at a time, so that they and their values stay in its core's cache."""
+COPIED_BYTES = 2**20
 
 
 def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -> Iterator[pa.RecordBatch]:
     """Read some columns of a table, some rows at a time; missing values are null.
 
     A quoted value is never missing. Other columns are not parsed. All cores parse, block by block; where blocks cannot
-    be cut, or one cannot be parsed so, Arrow reads the rest as a stream, whose rows may be longer.
+    be cut, Arrow reads the rest as a stream, whose rows may be longer.
 
     Args:
         path: of the file.
@@ -46,58 +48,42 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
     with open_rows(path, header) as file:
         blocks = Blocks(file, header.delimiter)
         for block, has_breaks in blocks:
+            parse = pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=has_breaks)
             try:
-                table = pa_csv.read_csv(
-                    pa.BufferReader(pa.py_buffer(block)),
-                    pa_csv.ReadOptions(block_size=PARSED_BYTES, column_names=names),
-                    pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=has_breaks),
-                    convert,
-                )
-            except pa.ArrowInvalid:
-                blocks.rest = bytes(block) + blocks.rest
-                break
+                options = pa_csv.ReadOptions(block_size=PARSED_BYTES, column_names=names)
+                table = pa_csv.read_csv(pa.BufferReader(pa.py_buffer(block)), options, parse, convert)
+            except pa.ArrowInvalid:  # an error, or a row that is longer than the part for one thread
+                options = pa_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names)
+                table = pa_csv.read_csv(pa.BufferReader(pa.py_buffer(block)), options, parse, convert)
             yield from table.to_batches()
         if not blocks.rest:
             return
         yield from pa_csv.open_csv(
-            _rewound(file, blocks.rest),
+            _native(file, blocks.rest),
             pa_csv.ReadOptions(use_threads=False, block_size=ROW_BYTES, column_names=names),
             pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True),
             convert,
         )
 
 
-def _rewound(file: IO[bytes] | pa.NativeFile, rest: bytes) -> IO[bytes] | pa.NativeFile:
-    """Return a file that begins with `rest`, which was read from `file` last."""
+def _native(file: IO[bytes] | pa.NativeFile, rest: bytes) -> pa.NativeFile:
+    """Return a file that Arrow reads by itself and that begins with `rest`, which was read from `file` last.
+
+    The reader of a stream has a thread that reads in advance. After an error it may go on while the process ends, when
+    a call of Python would abort that, so what Python unpacks or decodes goes through a temporary file.
+    """
     if isinstance(file, pa.NativeFile):
         file.seek(file.tell() - len(rest))
         return file
-    return io.BufferedReader(_Joined(io.BytesIO(rest), file))
-
-
-class _Joined(io.RawIOBase):
-    """Two files, one after the other."""
-
-    def __init__(self, *files: IO[bytes]) -> None:
-        self._files = files
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        for file in self._files:
-            if data := file.read(len(buffer)):
-                buffer[: len(data)] = data
-                return len(data)
-        return 0
+    with NamedTemporaryFile(prefix="raydient-") as unpacked:
+        unpacked.write(rest)
+        shutil.copyfileobj(file, unpacked, COPIED_BYTES)
+        unpacked.flush()
+        return pa.OSFile(unpacked.name)  # open, so it outlives the name
 
 
 def open_rows(path: Path, header: Header) -> IO[bytes] | pa.NativeFile:
-    """Open the rows as UTF-8.
-
-    A plain file is read by Arrow itself. Its reader has a thread that reads in advance, and after an error that thread
-    may go on while the process ends, when a call of Python would abort it.
-    """
+    """Open the rows as UTF-8; a plain file so that Arrow reads it by itself."""
     if header.dialect.encoding != UTF8 or path.suffix.lower() == GZIP:
         return open_utf8(path, header.dialect, header.start)
     with open_utf8(path, header.dialect, header.start) as plain:

@@ -68,6 +68,13 @@ def format_of(data: DataPath) -> Format | None:
     return find_format(first) or (FOLDER if first.is_dir() else None)
 
 
+def array_mend(name: str | PurePath) -> str:
+    """Return the remedy for a file of one array, which has no labels; empty for another file."""
+    is_array = PurePath(name).suffix.lower() == ".npy"
+    mend = "write samples and labels to one NPZ file, `numpy.savez('data.npz', x=x, y=y)`"
+    return f"it has one array and no labels: {mend}" if is_array else ""
+
+
 def find_suffix(name: str | PurePath) -> str:
     """Return the suffix of a file's name that selects its format, in lower case; empty if there is none."""
     file = PurePath(name).name.lower()
@@ -108,8 +115,8 @@ def _only_format(paths: Sequence[Path]) -> Format:
         format_ = format_of(path)
         name = f"{quoted(path.name)}: " if len(paths) > 1 else ""
         if format_ is None:
-            suffix = f"the file's suffix is {quoted(path.suffix)}"
-            raise _invalid(f"{name}{suffix}; those of data files are {', '.join(SUFFIXES)}")
+            mend = array_mend(path) or f"those of data files are {', '.join(SUFFIXES)}"
+            raise _invalid(f"{name}the file's suffix is {quoted(path.suffix)}; {mend}")
         if first is not None and format_ != first:
             raise _invalid(f"{name}the file is {format_.name}, {quoted(paths[0].name)} is {first.name}: use one format")
         first = format_
