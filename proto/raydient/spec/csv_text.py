@@ -5,7 +5,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TextIO, cast
+from typing import IO, TextIO
 
 from .expansion import MAXIMUM_EXPANSION, expansion
 
