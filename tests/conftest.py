@@ -43,6 +43,14 @@ def _no_ray(*arguments, **options):
     raise AssertionError("only tests marked `ray` start it")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache():
+    """Keep no prepared data sets in the user's folder, here and in processes that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYDIENT_CACHE_GIB", "0")
+        yield
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
     """Return the number of processes for `-n auto`: one more than cores, because tests wait for other processes."""

@@ -60,6 +60,11 @@ class Segment:
             raise
         return cls(descriptor, size)
 
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Map a file, which stays where it is. OSError if it cannot be opened."""
+        return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC), path.stat().st_size)
+
     @property
     def buffer(self) -> memoryview:
         """The bytes of the segment, writable."""

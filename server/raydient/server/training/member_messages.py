@@ -1,6 +1,7 @@
 """Messages to the members of a run, built from the prepared job and the coordinator's actions."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -8,7 +9,8 @@ from raydient.steps.amendments import Amendment
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
-from raydient.wire.memory import Bundle
+from raydient.wire.memory import Bundle, Place, Segment
+from raydient.workers.data import Dataset
 
 from .actions import Ask, Dismiss, Leave, SetPlan, Work
 from .preparation import Prepared
@@ -73,6 +75,15 @@ def residuals_message(
         return None, dict.fromkeys(prepared.residuals, zeros)
     bundle = Bundle.of(kept)
     return (control.Residuals(point.round), bundle), bundle.arrays
+
+
+def data_bundle(dataset: Dataset) -> Bundle:
+    """Return the arrays that workers get: the kept file of a large data set, or a copy. OSError if there is no room."""
+    if dataset.kept is not None:
+        with suppress(FileNotFoundError):  # removed meanwhile for another one; the mapped arrays are still there
+            places = {name: Place(*place) for name, place in dataset.kept.places.items()}
+            return Bundle(Segment.of_file(dataset.kept.path), places)
+    return Bundle.of(dataset.arrays(), dataset.folder)
 
 
 def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Work) -> control.Work:

@@ -19,7 +19,7 @@ from .assembly import Assembly, Whole
 from .coordinator import Coordinator
 from .endings import describe
 from .history import HISTORY_FILE
-from .member_messages import order_message, residuals_message, serve_message, work_message
+from .member_messages import data_bundle, order_message, residuals_message, serve_message, work_message
 from .members import Members
 from .preparation import Prepared
 from .progress import ProgressReports
@@ -89,7 +89,7 @@ class CoordinatorShell:
         self._assembly = Assembly(prepared.division)
         self._snapshot: tuple[control.Snapshot, control.Arrays] | None = None  # the last one, until it is on disk
         self._in_force: list[Amendment] = []
-        self._data = Bundle.of(prepared.dataset.arrays(), prepared.dataset.folder)
+        self._data = data_bundle(prepared.dataset)
 
     def run(self) -> None:
         """Run the job; returns when the run has ended and every process of it has ended."""

@@ -9,6 +9,19 @@ from raydient.workers.network import Preprocessing, Target, only
 from .source import MemorySource, Rows
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The file that has a prepared data set.
+
+    Attributes:
+        path: of the file.
+        places: NumPy type, shape and offset in bytes of each array, by the names of `MemorySource.arrays`.
+    """
+
+    path: Path
+    places: Mapping[str, tuple[str, tuple[int, ...], int]]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset(MemorySource):
     """A data file in memory: a source, and the meaning of its values.
@@ -18,12 +31,14 @@ class Dataset(MemorySource):
         targets: meaning of each output's labels, by name.
         held_out: rows of the file that are held out, from 0 and ascending; None if the held-out data are their own.
         folder: of the files that the samples of large data lie in; None if they are in memory.
+        kept: the file, if it is kept for other processes, see `prepared`.
     """
 
     inputs: Mapping[str, Preprocessing]
     targets: Mapping[str, Target]
     held_out: Rows | None = None
     folder: Path | None = None
+    kept: Kept | None = None
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -55,7 +55,7 @@ class Budget:
 
     def __init__(self, available: int | None = None, folder: Path | None = None) -> None:
         self._available = available_bytes() if available is None else available
-        self.folder = folder or Path(os.environ.get("TMPDIR") or (SCRATCH if SCRATCH.is_dir() else gettempdir()))
+        self.folder = folder or scratch()
         self.spent, self.in_files = 0, False
 
     def spend(self, stored: int, *, texts: int = 0) -> None:
@@ -116,6 +116,11 @@ class Budget:
             text += f" for them: {error.strerror}"
             mend = "free some room, name fewer columns or arrays, or let TMPDIR name a folder that has more"
             raise InvalidSpec([FieldError("dataset.uri", f"{text}; {mend}")]) from error
+
+
+def scratch() -> Path:
+    """Return the folder for large files that nothing else names."""
+    return Path(os.environ.get("TMPDIR") or (SCRATCH if SCRATCH.is_dir() else gettempdir()))
 
 
 def available_bytes() -> int:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import SAMPLE_WEIGHT, SPLIT
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
+from raydient.spec.idx import labels_of
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
-from raydient.spec.patterns import DataPath
+from raydient.spec.patterns import DataPath, files_of, paths_of
 from raydient.spec.values import is_number, number_hint, quoted
 from raydient.workers.network import Preprocessing, Signature, Target
 from raydient.workers.network.losses import Encoded, LabelError, Labels, takes_categories
@@ -22,6 +23,7 @@ from .formats import format_of, read
 from .inputs import fit_input, prepare_input
 from .labels import encode, fit_labels, scale_labels
 from .limits import Budget
+from .prepared import PreparedSets, key_of
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, label_path
 from .source import Samples, split_rows
@@ -55,7 +57,27 @@ def load(
     Raises:
         InvalidData: lists all errors, as far as one does not hide another; paths begin with `dataset.`.
     """
-    budget = Budget(folder=folder)
+    sets, files = PreparedSets(), (path, validation)
+    key = None if sets.is_empty else _key(spec, files, outputs, seed, start)
+    dataset = None if key is None else sets.find(key)
+    if dataset is None:
+        dataset = _load(spec, files, outputs, seed, start, folder=folder)
+        if dataset.folder is not None and (key := key or _key(spec, files, outputs, seed, start)):
+            dataset = sets.keep(key, dataset)
+    return dataset
+
+
+def _load(
+    spec: DatasetSpec,
+    files: tuple[DataPath, DataPath | None],
+    outputs: Sequence[Output],
+    seed: int,
+    start: Signature | None,
+    *,
+    folder: Path | None,
+) -> Dataset:
+    """Read and prepare the data; see `load`. `files` are those of the training data and of the held-out data."""
+    (path, validation), budget = files, Budget(folder=folder)
     try:
         as_written = {output.label for output in outputs if takes_categories(output.loss)}
         raw = read(spec, path, {*as_written, SPLIT}, budget)
@@ -110,6 +132,23 @@ def load(
     }
     rows = None if spec.validation else test
     return Dataset(samples(0), samples(1), inputs, targets, rows, budget.folder if budget.in_files else None)
+
+
+def _key(
+    spec: DatasetSpec,
+    data: tuple[DataPath, DataPath | None],
+    outputs: Sequence[Output],
+    seed: int,
+    start: Signature | None,
+) -> str | None:
+    """Return the key of a data set among the prepared ones; None if further files decide on it."""
+    paths = [path for one in data if one is not None for path in paths_of(one)]
+    if any(input_.image for input_ in spec.inputs.values()) or any(map(labels_of, paths)):
+        return None
+    try:
+        return key_of(spec, [file for one in data if one is not None for file in files_of(one)], outputs, seed, start)
+    except OSError:
+        return None  # which reading reports
 
 
 @dataclass(frozen=True, eq=False, slots=True)

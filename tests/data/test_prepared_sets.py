@@ -1,0 +1,193 @@
+"""Prepared data sets that are kept: found again with the same values, or prepared anew."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raydient.workers.data import Dataset, limits, loading
+from raydient.workers.data.prepared import CACHE_GIB, PreparedSets
+
+SETTINGS = {
+    "inputs": {"numbers": ["a", "b"], "place": {"columns": "where", "categories": True, "buckets": True}},
+    "columns": {"a": {"impute": "median", "indicator": True}, "b": {"log": True}},
+    "standardize": True,
+    "sample_weight": "w",
+    "split": {"test": 0.3},
+}
+
+
+def table(rows: int = 400, last: float = 0.5) -> str:
+    draw = np.random.default_rng(2)
+    lines = ["a,b,where,w,y"]
+    for row in range(rows):
+        a = "" if row % 7 == 0 else f"{draw.normal():.3f}"
+        lines.append(f"{a},{draw.random():.3f},{'north' if row % 3 else 'south'},1,{'abc'[row % 3]}")
+    return "\n".join([*lines[:-1], f"1.0,{last},north,1,a"]) + "\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of kept sets; every data set is a large one."""
+    monkeypatch.setattr(limits, "LEAST_FILE_BYTES", 64)
+    monkeypatch.setattr(limits, "NUMBERS_SHARE", 0.0)
+    monkeypatch.setenv(CACHE_GIB, "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path / "cache" / "raydient" / "prepared"
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One entry for each time that the data file is read."""
+    times, read = [], loading.read
+
+    def counted(*arguments):
+        times.append(str(arguments[1]))
+        return read(*arguments)
+
+    monkeypatch.setattr(loading, "read", counted)
+    return times
+
+
+def assert_equal(one: Dataset, other: Dataset) -> None:
+    assert one.arrays().keys() == other.arrays().keys()
+    for name, array in one.arrays().items():
+        assert array.dtype == other.arrays()[name].dtype
+        assert np.array_equal(array, other.arrays()[name]), name
+    assert one.held_out.tolist() == other.held_out.tolist()
+    raw = np.array([[1.0, 2.0], [np.nan, 0.5]])
+    assert np.array_equal(one.inputs["numbers"].apply(raw), other.inputs["numbers"].apply(raw))
+    assert one.inputs["place"].vocabulary == other.inputs["place"].vocabulary
+    assert one.targets == other.targets
+
+
+def test_a_set_is_prepared_once(load_file, reads, folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(limits, "NUMBERS_SHARE", 0.5)
+    within = load_file(table(), **SETTINGS)
+    assert (within.folder, within.kept, folder.exists()) == (None, None, False)
+    monkeypatch.setattr(limits, "NUMBERS_SHARE", 0.0)
+    first = load_file(table(), **SETTINGS)
+    again = load_file(table(), **SETTINGS)
+    assert len(reads) == 2
+    assert first.kept == again.kept
+    assert first.kept.path.is_relative_to(folder)
+    assert first.folder == again.folder == tmp_path
+    assert_equal(first, within)
+    assert_equal(again, within)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content": table(last=0.75)},
+        {"seed": 2},
+        {"standardize": False},
+        {"loss": "mean_squared_error", "labels": {"label": "w"}},
+        {"columns": {"a": {"impute": "mean", "indicator": True}, "b": {"log": True}}},
+    ],
+    ids=["content", "seed", "preparation", "label", "imputation"],
+)
+def test_whatever_decides_on_the_values_makes_another_set(load_file, reads, folder, change):
+    load_file(table(), **SETTINGS)
+    changed = {"content": table(), **SETTINGS, **change}
+    if "labels" in changed:
+        changed.pop("sample_weight")
+    load_file(changed.pop("content"), **changed)
+    assert len(reads) == 2
+    assert len(list(folder.iterdir())) == 2
+
+
+def _flip(entry: Path, draw: np.random.Generator) -> None:
+    rows = bytearray((entry / "rows").read_bytes())
+    manifest = json.loads((entry / "manifest").read_text().partition("\n")[2])
+    arrays = manifest["arrays"].values()
+    places = [(offset, np.dtype(kind).itemsize * int(np.prod(shape))) for kind, shape, offset, _ in arrays]
+    offset, size = places[draw.integers(len(places))]
+    rows[offset + int(draw.integers(size))] ^= 1
+    (entry / "rows").write_bytes(rows)
+
+
+def _truncate(entry: Path, draw: np.random.Generator) -> None:
+    os.truncate(entry / "rows", (entry / "rows").stat().st_size - 1 - int(draw.integers(100)))
+
+
+def _mutate(entry: Path, draw: np.random.Generator) -> None:
+    text = bytearray((entry / "manifest").read_bytes())
+    text[draw.integers(len(text))] = int(draw.integers(32, 127))
+    (entry / "manifest").write_bytes(text)
+
+
+def _lose(entry: Path, _: np.random.Generator) -> None:
+    (entry / "manifest").unlink()
+
+
+@pytest.mark.parametrize("damage", [_flip, _truncate, _mutate, _lose])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_set_is_prepared_anew(load_file, folder, damage, seed):
+    first = load_file(table(), **SETTINGS)
+    expected = {name: array.copy() for name, array in first.arrays().items()}
+    (entry,) = folder.iterdir()
+    damage(entry, np.random.default_rng(seed))
+    again = load_file(table(), **SETTINGS)
+    assert all(np.array_equal(array, again.arrays()[name]) for name, array in expected.items())
+    assert again.kept is not None
+    assert PreparedSets().find(entry.name) is not None
+
+
+def test_the_least_recently_used_sets_make_room(load_file, folder, monkeypatch):
+    size = 0
+    for seed in (1, 2, 3):
+        kept = load_file(table(), seed=seed, **SETTINGS).kept
+        size = sum(path.stat().st_size for path in kept.path.parent.iterdir())
+        os.utime(kept.path.parent, (seed, seed))
+    first, second, third = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
+    load_file(table(), seed=1, **SETTINGS)  # used again
+    monkeypatch.setenv(CACHE_GIB, str(3.5 * size / 2**30))
+    load_file(table(), seed=4, **SETTINGS)
+    left = set(folder.iterdir())
+    assert first in left
+    assert third in left
+    assert second not in left
+
+
+@pytest.mark.parametrize("gib", ["0", "0.000001"])
+def test_a_set_without_room_is_not_kept(load_file, folder, monkeypatch, gib):
+    monkeypatch.setenv(CACHE_GIB, gib)
+    assert load_file(table(), **SETTINGS).kept is None
+    assert not folder.exists()
+
+
+def test_a_full_disk_keeps_nothing_and_training_goes_on(load_file, folder, monkeypatch):
+    rename = Path.rename
+
+    def full(path, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    data = load_file(table(), **SETTINGS)
+    assert data.kept is None
+    assert list(folder.iterdir()) == []
+    monkeypatch.setattr(Path, "rename", rename)
+    assert load_file(table(), **SETTINGS).kept is not None
+
+
+def test_what_an_ended_process_left_is_removed_after_a_day(load_file, folder):
+    folder.mkdir(parents=True)
+    for name, age in ((".old", 90_000), (".young", 60)):
+        (folder / name).mkdir()
+        when = time.time() - age
+        os.utime(folder / name, (when, when))
+    load_file(table(), **SETTINGS)
+    assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == {".young"}
+
+
+def test_a_set_that_is_removed_while_it_is_used_stays_mapped(load_file, folder):
+    data = load_file(table(), **SETTINGS)
+    before = {name: array.copy() for name, array in data.arrays().items()}
+    shutil.rmtree(folder)
+    assert all(np.array_equal(array, data.arrays()[name]) for name, array in before.items())

@@ -1,0 +1,232 @@
+"""Prepared data sets that are larger than the memory: kept in files, so that the next process does not prepare them.
+
+    KEY/rows       the arrays, one behind the other
+    KEY/manifest   its SHA-256, and in JSON where each array is, the SHA-256 of each, and the meaning of their values
+
+The key is a digest of all that decides on the values: the content of the data files, the specification, the seed, the
+losses, the initial weights and the versions of the code. So an entry never becomes wrong; the least recently used ones
+are removed when they take more than a number of bytes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import NamedTuple
+
+import numpy as np
+
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.network import Output
+from raydient.steps.arrays import CACHE_LINE, AnyArray
+from raydient.steps.files import mapped
+from raydient.workers.network import Signature
+from raydient.workers.network.losses import label_form
+from raydient.workers.network.signature import CHECKSUM, FORMAT, checksum, read_signature
+
+from .dataset import Dataset, Kept
+from .limits import scratch
+from .source import MemorySource
+
+CACHE_GIB = "RAYDIENT_CACHE_GIB"
+"""Environment variable: most GiB that the entries of a folder take together; 0 keeps none."""
+MOST_GIB = 32.0
+
+_ROWS, _MANIFEST, _HELD_OUT = "rows", "manifest", "held_out"
+_VERSION = "raydient-prepared/1"
+_HASHED_BYTES = 2**24
+_LEFT_SECONDS = 86_400.0
+"""Age of a folder that a process has left half-written; a younger one may belong to a process that writes it."""
+
+
+class _Place(NamedTuple):
+    """An array in the file of rows: NumPy type, shape, offset in bytes and SHA-256."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    sha256: str = ""
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+class PreparedSets:
+    """A folder of prepared data sets. Any number of processes may use it at a time."""
+
+    def __init__(self, folder: Path | None = None, most_bytes: int | None = None) -> None:
+        """Use a folder, which need not exist; None is that of the user, see the XDG Base Directory Specification."""
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        self._folder = folder or Path(home) / "raydient" / "prepared"
+        self._most_bytes = int(_most_gib() * 2**30) if most_bytes is None else most_bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is no entry, so that none has to be looked for."""
+        return not self._most_bytes or not any(self._entries())
+
+    def find(self, key: str) -> Dataset | None:
+        """Return a data set whose checksums are right; None if there is none. A damaged one is removed."""
+        entry = self._folder / key
+        if not entry.is_dir():
+            return None
+        try:
+            dataset = _read(entry)
+            os.utime(entry)
+        except (OSError, ValueError, KeyError, TypeError):  # of JSON, of the signature, of a place
+            shutil.rmtree(entry, ignore_errors=True)
+            return None
+        return dataset
+
+    def keep(self, key: str, dataset: Dataset) -> Dataset:
+        """Keep a data set, and return it with the arrays in the kept file; as it is if there is no room for it."""
+        arrays = _arrays_of(dataset)
+        places = _layout(arrays)
+        size = sum(place.size + CACHE_LINE for place in places.values())
+        if size > self._most_bytes:
+            return dataset
+        written = None
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_room(size)
+            written = Path(mkdtemp(prefix=".", dir=self._folder))
+            _write(written, dataset, arrays, places)
+            if not (self._folder / key).exists():
+                written.rename(self._folder / key)
+            return self.find(key) or dataset
+        except OSError:  # no room on the disk, or the folder is not ours: a cache is never needed
+            return dataset
+        finally:
+            if written is not None:
+                shutil.rmtree(written, ignore_errors=True)
+
+    def _make_room(self, size: int) -> None:
+        """Remove what was left half-written by a process that has ended, and the least recently used entries."""
+        for path in self._folder.glob(".*"):
+            if path.stat().st_mtime < time.time() - _LEFT_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+        taken = [(entry.stat().st_mtime, _bytes_of(entry), entry) for entry in self._entries()]
+        together = sum(bytes_ for _, bytes_, _ in taken)
+        for _, bytes_, entry in sorted(taken):
+            if together + size <= self._most_bytes:
+                break
+            shutil.rmtree(entry, ignore_errors=True)
+            together -= bytes_
+
+    def _entries(self) -> Iterator[Path]:
+        try:
+            yield from (path for path in self._folder.iterdir() if not path.name.startswith("."))
+        except OSError:
+            return
+
+
+def key_of(
+    spec: DatasetSpec, files: Sequence[Path], outputs: Sequence[Output], seed: int, start: Signature | None
+) -> str:
+    """Return the digest of all that decides on the prepared values.
+
+    Args:
+        spec: how the files are read and prepared.
+        files: of the training data and of the held-out data, in order; they are read.
+        outputs: the network's outputs, whose losses decide how labels are encoded.
+        seed: of the split.
+        start: inputs and outputs of the model with the initial weights.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    settings = spec.model_dump(mode="json", exclude={"uri": True, "validation": {"uri"}})
+    decides = {
+        "versions": [_VERSION, version("raydient"), np.__version__],
+        "settings": settings,
+        "files": [_sha256_of(file) for file in files],
+        "outputs": [[one.layer, one.label, label_form(one.loss)] for one in outputs],
+        "seed": seed,
+        "start": None if start is None else start.metadata,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256_of(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _arrays_of(dataset: Dataset) -> dict[str, AnyArray]:
+    held_out = {} if dataset.held_out is None else {_HELD_OUT: dataset.held_out}
+    return {**dataset.arrays(), **held_out}
+
+
+def _layout(arrays: Mapping[str, AnyArray]) -> dict[str, _Place]:
+    places, offset = {}, 0
+    for name, array in arrays.items():
+        places[name] = _Place(array.dtype.str, array.shape, offset)
+        offset += -(-places[name].size // CACHE_LINE) * CACHE_LINE
+    return places
+
+
+def _write(folder: Path, dataset: Dataset, arrays: Mapping[str, AnyArray], places: Mapping[str, _Place]) -> None:
+    """Write an entry. OSError if there is no room."""
+    written = {}
+    with (folder / _ROWS).open("wb") as file:
+        for name, place in places.items():
+            file.seek(place.offset)
+            digest, values = hashlib.sha256(), np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8)
+            for start in range(0, len(values), _HASHED_BYTES):
+                part = values[start : start + _HASHED_BYTES].data
+                digest.update(part)
+                file.write(part)
+            written[name] = place._replace(sha256=digest.hexdigest())
+        file.truncate(max(1, *(place.offset + place.size for place in places.values())))
+    metadata = {"format": FORMAT, **Signature(dataset.inputs, dataset.targets).metadata}
+    manifest = {
+        "format": _VERSION,
+        "arrays": {name: list(place) for name, place in written.items()},
+        "signature": {**metadata, CHECKSUM: checksum(metadata)},
+    }
+    text = json.dumps(manifest)
+    (folder / _MANIFEST).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+
+
+def _read(folder: Path) -> Dataset:
+    """Read an entry. Raises exceptions of several types if it is damaged."""
+    sha256, _, text = (folder / _MANIFEST).read_text().partition("\n")
+    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+        raise ValueError("the manifest has another checksum")
+    manifest = json.loads(text)
+    places = {name: _Place(dtype, tuple(shape), *rest) for name, (dtype, shape, *rest) in manifest["arrays"].items()}
+    signature = read_signature(manifest["signature"])
+    size = (folder / _ROWS).stat().st_size
+    with (folder / _ROWS).open("r+b") as file:
+        rows = mapped(file, (size,), np.uint8)
+    arrays = {}
+    for name, place in places.items():
+        values = rows[place.offset : place.offset + place.size]
+        digest = hashlib.sha256()
+        for start in range(0, len(values), _HASHED_BYTES):
+            digest.update(values[start : start + _HASHED_BYTES].data)
+        if digest.hexdigest() != place.sha256:
+            raise ValueError(f"{name} has another checksum")
+        arrays[name] = values.view(place.dtype).reshape(place.shape)
+    held_out = arrays.pop(_HELD_OUT, None)
+    source = MemorySource.of(arrays)
+    kept = Kept(folder / _ROWS, {name: place[:3] for name, place in places.items() if name in arrays})
+    return Dataset(source.train, source.test, signature.inputs, signature.targets, held_out, scratch(), kept)
+
+
+def _bytes_of(entry: Path) -> int:
+    return sum(path.stat().st_size for path in entry.iterdir())
+
+
+def _most_gib() -> float:
+    try:
+        return float(os.environ.get(CACHE_GIB) or MOST_GIB)
+    except ValueError:
+        return MOST_GIB
