@@ -1,5 +1,7 @@
 """Downloads of models: whole, verified, in the format of the suffix."""
 
+import fcntl
+import hashlib
 from pathlib import Path
 
 import grpc
@@ -20,6 +22,61 @@ def test_an_interrupted_download_is_completed(client: Client, service, tmp_path:
     offsets = [request.offset for request in service.requests["DownloadModel"]]
     assert offsets == [1000 * sum(breaks[:n]) for n in range(len(breaks) + 1)]
     assert {request.name for request in service.requests["DownloadModel"]} == {"jobs/one/checkpoints/7"}
+
+
+@pytest.fixture
+def interrupted(client: Client, service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The target of a download of which 3000 bytes have arrived."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    service.add_job()
+    service.breaks.append(3)
+    (tmp_path / "model.npz").write_bytes(b"older")
+    with monkeypatch.context() as patch:
+        patch.setattr("raydient.client.download.Attempts.pause_after", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            client.get("one").download(tmp_path / "model.npz")
+    assert contents(tmp_path) == {".model.npz.part": service.model[:3000], "model.npz": b"older"}
+    service.requests.clear()
+    return tmp_path / "model.npz"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def offsets(service) -> list[int]:
+    """Return the offsets from which a model was asked for."""
+    return [request.offset for request in service.requests["DownloadModel"]]
+
+
+def test_another_call_goes_on_where_one_was_interrupted(client: Client, service, interrupted: Path) -> None:
+    done = client.get("one").download(interrupted)
+    assert contents(interrupted.parent) == {"model.npz": service.model}
+    assert (offsets(service), done.size_bytes) == ([3000], len(service.model))
+
+
+@pytest.mark.parametrize("size", [4000, 2000])
+def test_a_part_of_another_model_is_not_used(client: Client, service, interrupted: Path, size: int) -> None:
+    service.model = bytes(reversed(service.model))[:size]
+    service.model_sha256 = hashlib.sha256(service.model).hexdigest()
+    if size < 3000:
+        service.fail("DownloadModel", grpc.StatusCode.OUT_OF_RANGE, reason="OFFSET_BEYOND_END")
+    client.get("one").download(interrupted)
+    assert contents(interrupted.parent) == {"model.npz": service.model}
+    assert offsets(service) == [3000, 0]
+
+
+def test_a_part_that_another_process_writes_is_left_alone(client: Client, service, interrupted: Path) -> None:
+    part = interrupted.with_name(".model.npz.part")
+    with part.open("rb") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        client.get("one").download(interrupted)
+    assert contents(interrupted.parent) == {".model.npz.part": service.model[:3000], "model.npz": service.model}
+    assert offsets(service) == [0]
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "onnx", "npz"])

@@ -1,11 +1,15 @@
 """Downloads a model: resumed after an interruption, verified, and visible only when complete."""
 
+import fcntl
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from raydient.files import replacing
+from raydient.files import replacing, sync_folder
 from raydient.v1.model_service_pb2 import DownloadModelHeader, DownloadModelRequest, ModelFormat
 
 from .connection import Attempts, Connection
@@ -16,6 +20,7 @@ FORMATS = {
     ".onnx": ModelFormat.MODEL_FORMAT_ONNX,
     ".npz": ModelFormat.MODEL_FORMAT_NPZ,
 }
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +41,86 @@ class Downloaded:
 
 
 def download_model(connection: Connection, name: str, path: Path) -> Downloaded:
-    """Write the weights of a job or checkpoint to `path`; its suffix selects the format."""
+    """Write the weights of a job or checkpoint to `path`; its suffix selects the format.
+
+    What has arrived of an interrupted download lies beside it as `.NAME.part`, and the next one to the same path goes
+    on from there.
+    """
     chosen = FORMATS.get(path.suffix)
     if chosen is None:
         raise RequestRefused(f"{path.name}: the name has to end in one of {', '.join(FORMATS)}")
     request = DownloadModelRequest(name=name, format=chosen)
-    with replacing(path) as part:
+    with _resuming(path) as part:
         header = _receive(connection, request, part)
     return Downloaded(path, header.size_bytes, header.sha256, header.digest)
 
 
+@contextmanager
+def _resuming(path: Path) -> Iterator[BinaryIO]:
+    """Open the part of a file that an earlier download has left, or a new one; it becomes `path`, durably, in the end.
+
+    A part that turns out to be wrong, or is empty, is removed. While another process writes to the part, this one
+    begins with a file of its own.
+    """
+    place = path.with_name(f".{path.name}.part")
+    with open(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b") as part:
+        try:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with replacing(path) as own:
+                yield own
+            return
+        try:
+            yield part
+            part.flush()
+            os.fsync(part.fileno())
+            place.replace(path)
+        except BaseException as error:
+            part.flush()
+            if isinstance(error, TransferBroken) or not part.tell():
+                place.unlink(missing_ok=True)
+            raise
+    sync_folder(path.parent)
+
+
 def _receive(connection: Connection, request: DownloadModelRequest, part: BinaryIO) -> DownloadModelHeader:
-    attempts = Attempts(connection)
-    header = DownloadModelHeader()
+    """Write the rest of a model behind the bytes that `part` has; from its beginning if these are not of this model."""
+    checksum = _checksum(part)
+    resumed = part.tell()
+    try:
+        header = _receive_rest(connection, request, part, checksum)
+        if (part.tell(), checksum.hexdigest()) == (header.size_bytes, header.sha256):
+            return header
+    except RequestRefused as error:
+        if not resumed or error.reason != "OFFSET_BEYOND_END":
+            raise
+    if not resumed:
+        raise TransferBroken("the model's checksum does not match; try again")
+    part.seek(0)
+    part.truncate()
+    return _receive(connection, request, part)
+
+
+def _checksum(part: BinaryIO) -> "hashlib._Hash":
+    """Return the checksum of the bytes of a file, whose position is its end then."""
     checksum = hashlib.sha256()
+    part.seek(0)
+    while part.readable() and (chunk := part.read(_CHUNK_BYTES)):
+        checksum.update(chunk)
+    return checksum
+
+
+def _receive_rest(
+    connection: Connection, request: DownloadModelRequest, part: BinaryIO, checksum: "hashlib._Hash"
+) -> DownloadModelHeader:
+    attempts, header = Attempts(connection), DownloadModelHeader()
     while True:
         request.offset = part.tell()
         try:
             for response in connection.stream(connection.models.DownloadModel, request):
                 attempts.succeeded()
                 if response.HasField("header"):
-                    if request.offset and response.header.sha256 != header.sha256:
+                    if header.sha256 and response.header.sha256 != header.sha256:
                         raise TransferBroken("the model changed while it was being downloaded; try again")
                     header = response.header
                 else:
@@ -65,6 +129,4 @@ def _receive(connection: Connection, request: DownloadModelRequest, part: Binary
         except Unreachable as error:
             attempts.pause_after(error)
             continue
-        if (part.tell(), checksum.hexdigest()) != (header.size_bytes, header.sha256):
-            raise TransferBroken("the model's checksum does not match; try again")
         return header

@@ -110,7 +110,7 @@ class TrainingServiceServicer(object):
         the data: a missing column, labels that do not fit the loss, a batch larger than the data, a
         job that needs more memory than the machine has
         NOT_FOUND            DATASET_NOT_FOUND
-        PERMISSION_DENIED    FILE_OUTSIDE_DATA_ROOTS
+        PERMISSION_DENIED    FILE_OUTSIDE_DATA_ROOTS; URL_NOT_ALLOWED: a remote file below no URL that the service reads
         ALREADY_EXISTS       REQUEST_ID_REUSED: the same request_id was used before with another body
         RESOURCE_EXHAUSTED   QUEUE_FULL, STORE_FULL; CHECK_OUT_OF_MEMORY: the check of the data exceeds its memory limit
         DEADLINE_EXCEEDED    CHECK_TOO_SLOW: the check of the data exceeds its time limit

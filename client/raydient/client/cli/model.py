@@ -87,7 +87,7 @@ def download(
     """Fetch the trained model as a file.
 
     An ONNX file maps raw samples to the results of `predict`, in any ONNX runtime. Safetensors and NPZ files hold the
-    weights and all other data that a prediction needs.
+    weights and all other data that a prediction needs. A download that was interrupted goes on where it ended.
     """
     output = output or Path(f"{job.rpartition('/')[2]}.safetensors")
     need_writable(output)
