@@ -1,9 +1,11 @@
 import hashlib
+import threading
 
 import grpc
 import pytest
 
 from raydient.v1 import dataset_service_pb2 as pb
+from tests.waiting import eventually
 
 StatusCode = grpc.StatusCode
 CONTENT = b"a,b,y\n1,2,0\n"
@@ -57,6 +59,22 @@ def test_a_refused_upload_leaves_nothing(client, refused, tmp_path, parts, code,
     assert (error.code, error.reason) == (code, reason)
     assert list((tmp_path / "state" / "datasets").iterdir()) == []
     assert list(client.datasets.ListDatasets(pb.ListDatasetsRequest()).datasets) == []
+
+
+def test_an_upload_that_stops_leaves_nothing_and_an_identical_retry_works(client, tmp_path):
+    folder, may_end = tmp_path / "state" / "datasets", threading.Event()
+
+    def parts():
+        yield header()
+        yield part(chunk=CONTENT[:5])
+        may_end.wait(60)
+
+    call = client.datasets.UploadDataset.future(parts())
+    eventually(lambda: [path.stat().st_size for path in folder.iterdir()])
+    call.cancel()
+    may_end.set()
+    eventually(lambda: not list(folder.iterdir()))
+    assert client.upload(CONTENT).size_bytes == len(CONTENT)
 
 
 def test_lists_newest_first_by_pages(client, refused):

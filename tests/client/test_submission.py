@@ -144,6 +144,14 @@ def test_known_content_is_not_uploaded_again(client: Client, service, job_yaml: 
     assert len(service.uploads) == 1
 
 
+def test_an_upload_that_breaks_begins_again(client: Client, service, tmp_path: Path, pauses: list[float]) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a,y\n1,2\n")
+    service.fail("UploadDataset", grpc.StatusCode.UNAVAILABLE)
+    assert client.upload_dataset(tmp_path / "a.csv").size_bytes == 8
+    assert service.calls == ["GetDataset", "UploadDataset"] * 2
+    assert (service.uploads, len(pauses)) == ([b"a,y\n1,2\n"], 1)
+
+
 def test_a_large_file_travels_in_chunks(client: Client, service, tmp_path: Path) -> None:
     content = bytes(range(251)) * 12_000  # just under 3 MiB: three chunks
     (tmp_path / "large.npz").write_bytes(content)

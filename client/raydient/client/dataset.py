@@ -6,25 +6,44 @@ from pathlib import Path
 
 from raydient.v1 import dataset_service_pb2 as api
 
-from .connection import Connection
-from .errors import NotFound
+from .connection import Attempts, Connection
+from .errors import NotFound, Unreachable
 
 CHUNK_BYTES = 1 << 20
 
 
 def upload(connection: Connection, path: Path) -> api.Dataset:
-    """Store a file on the server, unless the server has its content. Blocks until it is durable."""
+    """Store a file on the server, unless the server has its content. Blocks until it is durable.
+
+    A transfer that breaks leaves nothing on the server, and begins again.
+    """
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
-    try:
-        request = api.GetDatasetRequest(name=f"datasets/{sha256}")
-        known: api.Dataset = connection.call(connection.datasets.GetDataset, request)
-    except NotFound:
-        header = api.UploadDatasetHeader(file_name=path.name, size_bytes=size, sha256=sha256)
-        stored: api.Dataset = connection.call(connection.datasets.UploadDataset, _parts(header, path), None)
-        return stored
+    header = api.UploadDatasetHeader(file_name=path.name, size_bytes=size, sha256=sha256)
+    attempts = Attempts(connection)
+    while (known := _known(connection, sha256)) is None:
+        try:
+            return _sent(connection, header, path)
+        except Unreachable as error:
+            attempts.pause_after(error)
     return known
+
+
+def _known(connection: Connection, sha256: str) -> api.Dataset | None:
+    """Return the dataset with this content; None if the server does not have it."""
+    try:
+        known: api.Dataset = connection.call(
+            connection.datasets.GetDataset, api.GetDatasetRequest(name=f"datasets/{sha256}")
+        )
+    except NotFound:
+        return None
+    return known
+
+
+def _sent(connection: Connection, header: api.UploadDatasetHeader, path: Path) -> api.Dataset:
+    stored: api.Dataset = connection.call(connection.datasets.UploadDataset, _parts(header, path), None)
+    return stored
 
 
 def _parts(header: api.UploadDatasetHeader, path: Path) -> Iterator[api.UploadDatasetRequest]:
