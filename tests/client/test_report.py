@@ -18,7 +18,7 @@ from raydient.spec.network import Network
 from raydient.spec.validation import validate_job
 from raydient.v1.training_job_pb2 import GradientHealth, LayerHealth, TrainingProgress
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
-from raydient.workers.network import Model, Preprocessing, Scaling, Target, build, save_model
+from raydient.workers.network import Dates, Model, Preprocessing, Scaling, Target, build, save_model
 
 EVIL = '<script>alert("x")</script>&$x$|`'
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -164,6 +164,17 @@ def test_numbers_have_residuals_and_their_plots(tmp_path: Path) -> None:
     assert output["points"] == {"labels": table["y"], "predictions": [2.0, 3.0, 4.0]}
     assert Page(made.text(".html")).tags.count("svg") == 2
     assert "## Training" in made.text(".md")
+
+
+def test_dates_are_shown_as_dates(tmp_path: Path) -> None:
+    spec = Network.model_validate({"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"})
+    weights = np.ones(build(spec, (1,)).layout.size, np.float32)
+    dates = Dates(np.array([0]), np.array(["year"]), np.zeros(1))
+    input_ = Preprocessing((1,), ("sold",), is_table=True, transforms=(dates,))
+    save_model(tmp_path / "m.safetensors", Model.plain(spec, input_, weights, Target("y")))
+    made = report_of_model(load_model(tmp_path / "m.safetensors"), "m", {"sold": ["2026-11-30"], "y": [2000.0]})
+    assert made.content["evaluation"]["outputs"][0]["worst"][0]["sample"] == {"sold": "2026-11-30"}
+    assert "| sold | date | date: year |" in made.text(".md")
 
 
 def test_a_job_of_the_service(run, service, path: Path, data: Path, tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def column_rows(inputs: Sequence[Content]) -> list[list[str]]:
     for one in inputs:
         names = one["columns"] if one["is_table"] else [" ".join([*one["columns"], _shape(one["shape"])])]
         for place, name in enumerate(names):
-            values = _categories(one["categories"]) if one["categories"] else one["kind"]
+            is_date = str(place) in one["preparation"].get("date", {})
+            values = _categories(one["categories"]) if one["categories"] else "date" if is_date else one["kind"]
             if name in one["optional"]:
                 values += ", may be missing"
             places = [str(place)] if one["is_table"] else sorted({p for of in one["preparation"].values() for p in of})

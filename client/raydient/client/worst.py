@@ -94,7 +94,9 @@ def _sample(network: "Model", inputs: "Mapping[str, NDArray[Any]]", row: int) ->
     for name, preprocessing in network.inputs.items():
         values = inputs[name][row].reshape(-1)[:SHOWN_COLUMNS].tolist()
         columns = preprocessing.feature_names or [f"{name}[{place}]" for place in range(len(values))]
-        sample |= dict(zip(columns, map(_plain, values), strict=False))
+        for place, (column, value) in enumerate(zip(columns, values, strict=False)):
+            is_date = column in preprocessing.date_columns and isfinite(value)
+            sample[column] = preprocessing.shown(value, (place,)) if is_date else _plain(value)
     return dict(list(sample.items())[:SHOWN_COLUMNS])
 
 
