@@ -8,6 +8,7 @@ from raydient.workers import data
 
 def test_public_names():
     assert sorted(data.__all__) == [
+        "Augmenter",
         "Budget",
         "Dataset",
         "EpochOrder",

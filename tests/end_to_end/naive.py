@@ -9,7 +9,7 @@ import numpy as np
 from raydient.server.parameters.rule import build_rule
 from raydient.steps.layout import Average, Learned
 from raydient.steps.ranges import pieces
-from raydient.workers.data import epoch_order
+from raydient.workers.data import Augmenter, epoch_order
 from raydient.workers.network import Pass, Program, read_weights
 
 from . import norm_twin
@@ -58,6 +58,7 @@ def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=unen
         program, result = Program(network, len(rows), weighted=data.weights is not None), np.zeros_like(weights)
         for name, x in program.xs.items():
             x[:] = data.xs[name][rows]
+        Augmenter(prepared.spec.dataset.augment, training.seed).apply(program.xs, rows, epoch)
         for name, y in program.ys.items():
             y[:] = data.ys[name][rows]
         if data.weights is not None:

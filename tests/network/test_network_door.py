@@ -49,6 +49,7 @@ def test_public_names():
         "ends_of",
         "evaluate",
         "export_model",
+        "index_limits",
         "index_problems",
         "is_input",
         "label_scalings",

@@ -5,6 +5,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from .augmentation import Augmentation
 from .base import Model
 from .columns import Column, ColumnSettings, DateForm, Impute, distinct
 from .csv_format import CsvFormat
@@ -53,6 +54,18 @@ class Dataset(Model):
     standardize_label: bool = False
     standardize_labels: Annotated[tuple[Name, ...], Field(max_length=64, strict=False)] = ()
     further_uris: FurtherUris = ()
+    augment: Annotated[dict[Name, Augmentation], Field(max_length=64)] = {}  # noqa: RUF012
+
+    @field_validator("augment")
+    @classmethod
+    def _of_numbers(cls, augment: dict[str, Augmentation], info: ValidationInfo) -> dict[str, Augmentation]:
+        inputs = info.data.get("inputs")
+        for name in augment if inputs is not None else ():
+            if name not in (inputs or (INPUT,)):
+                raise ValueError(f'"{name}" is no input; these are {", ".join(inputs or (INPUT,))}')
+            if inputs and inputs[name].is_text:
+                raise ValueError(f'"{name}" holds categories: only numbers and images are augmented')
+        return augment
 
     @model_validator(mode="before")
     @classmethod

@@ -45,7 +45,7 @@ class TrainingJobSpec(_message.Message):
     def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ..., exchange: _Optional[_Union[_exchange_pb2.Exchange, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
-    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns", "impute", "columns", "validation", "csv", "standardize_label", "standardize_labels", "further_uris")
+    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns", "impute", "columns", "validation", "csv", "standardize_label", "standardize_labels", "further_uris", "augment")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +67,13 @@ class DatasetSpec(_message.Message):
         key: str
         value: _columns_pb2.ColumnSettings
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_columns_pb2.ColumnSettings, _Mapping]] = ...) -> None: ...
+    class AugmentEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Augmentation
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Augmentation, _Mapping]] = ...) -> None: ...
     URI_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +90,7 @@ class DatasetSpec(_message.Message):
     STANDARDIZE_LABEL_FIELD_NUMBER: _ClassVar[int]
     STANDARDIZE_LABELS_FIELD_NUMBER: _ClassVar[int]
     FURTHER_URIS_FIELD_NUMBER: _ClassVar[int]
+    AUGMENT_FIELD_NUMBER: _ClassVar[int]
     uri: str
     label: str
     features: _containers.RepeatedScalarFieldContainer[str]
@@ -99,7 +107,20 @@ class DatasetSpec(_message.Message):
     standardize_label: bool
     standardize_labels: _containers.RepeatedScalarFieldContainer[str]
     further_uris: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ..., impute: _Optional[_Union[_columns_pb2.Impute, _Mapping]] = ..., columns: _Optional[_Mapping[str, _columns_pb2.ColumnSettings]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., csv: _Optional[_Union[CsvFormat, _Mapping]] = ..., standardize_label: bool = ..., standardize_labels: _Optional[_Iterable[str]] = ..., further_uris: _Optional[_Iterable[str]] = ...) -> None: ...
+    augment: _containers.MessageMap[str, Augmentation]
+    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ..., impute: _Optional[_Union[_columns_pb2.Impute, _Mapping]] = ..., columns: _Optional[_Mapping[str, _columns_pb2.ColumnSettings]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., csv: _Optional[_Union[CsvFormat, _Mapping]] = ..., standardize_label: bool = ..., standardize_labels: _Optional[_Iterable[str]] = ..., further_uris: _Optional[_Iterable[str]] = ..., augment: _Optional[_Mapping[str, Augmentation]] = ...) -> None: ...
+
+class Augmentation(_message.Message):
+    __slots__ = ("horizontal_flip", "vertical_flip", "shift", "noise")
+    HORIZONTAL_FLIP_FIELD_NUMBER: _ClassVar[int]
+    VERTICAL_FLIP_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FIELD_NUMBER: _ClassVar[int]
+    horizontal_flip: bool
+    vertical_flip: bool
+    shift: int
+    noise: float
+    def __init__(self, horizontal_flip: bool = ..., vertical_flip: bool = ..., shift: _Optional[int] = ..., noise: _Optional[float] = ...) -> None: ...
 
 class CsvFormat(_message.Message):
     __slots__ = ("delimiter", "decimal", "encoding")

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.augmentation import Augmentation
 from raydient.spec.job import JobSpec
 from raydient.steps.encoded import is_leaf
 from raydient.steps.local import LocalSteps
@@ -32,7 +34,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.network import Network as WireNetwork
 
 from .cores import keep_to_a_core
-from .data import Budget, EpochOrder, FileSource, MemorySource, PartName, Samples, Source
+from .data import Augmenter, Budget, EpochOrder, FileSource, MemorySource, PartName, Samples, Source
 from .dialling import dial
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
@@ -133,6 +135,7 @@ def _compute(
             part=part,
             local_steps=spec.training.consistency.local_steps,
             residuals=residuals,
+            augment=spec.dataset.augment,
         ).run()
     finally:
         channel.close()
@@ -153,11 +156,13 @@ class Worker:
         part: int = PART,
         local_steps: int = 1,
         residuals: Residuals | None = None,
+        augment: Mapping[str, Augmentation] = MappingProxyType({}),
     ) -> None:
         """Allocate no memory for leaves yet.
 
         `part`: fewest values of a gradient that are sent by themselves; `local_steps`: batches of a round, of each of
-        which a leaf makes a local step; `residuals`: those at which the work begins, for a codec that feeds back.
+        which a leaf makes a local step; `residuals`: those at which the work begins, for a codec that feeds back;
+        `augment`: random changes of training samples, by input.
         """
         self._residuals = residuals or Residuals()
         self._learner = Learner(network, channel, seed, LocalSteps.of(schedule, local_steps))
@@ -165,6 +170,7 @@ class Worker:
         self._part = part
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
+        self._augmenter = Augmenter(augment, seed)
         self._tables = table_uses(network)
         self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
@@ -288,7 +294,7 @@ class Worker:
         """Add a local step to the sum in the first slot; after the last step of the leaf, each slot to the next one."""
         slot = slots[0]
         gradient = self._channel.slot(slot)
-        program = self._fill("train", self._epoch_order(round_.epoch).rows(step.start, step.stop))
+        program = self._fill("train", self._epoch_order(round_.epoch).rows(step.start, step.stop), round_.epoch)
         began = self._clock()
         self._sums[slot] += program.forward(step.weights, step.pass_)
         self._keep_scores(program)
@@ -348,8 +354,11 @@ class Worker:
         if start < stop:
             self._data.expect("train", self._epoch_order(round_.epoch).rows(start, stop))
 
-    def _fill(self, part: PartName, rows: NDArray[np.int64]) -> Program:
-        """Return the program for this number of rows, with these rows as its inputs and labels."""
+    def _fill(self, part: PartName, rows: NDArray[np.int64], epoch: int | None = None) -> Program:
+        """Return the program for this number of rows, with these rows as its inputs and labels.
+
+        In an epoch of training they are augmented.
+        """
         began = self._clock()
         program = self._programs.get(len(rows))
         if program is None:
@@ -359,6 +368,8 @@ class Worker:
                 # equal in all workers, because each has the whole training part
                 center[:] = self._data.label_mean(name)
         self._data.fill(part, rows, Samples(program.xs, program.ys, program.sample_weights))
+        if epoch is not None:
+            self._augmenter.apply(program.xs, rows, epoch)
         self._data_seconds += self._clock() - began
         return program
 

@@ -20,6 +20,7 @@ from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
 from raydient.workers.network import Network, build, check_structure, label_scalings
 
+from .augmentation_problems import augmentation_problems
 from .balance import balance_problems, balanced
 from .decay_problems import decay_problems
 from .exchange_problems import exchange_problems
@@ -231,6 +232,7 @@ def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | N
         errors += local_problems(training, network.layout, rows)
         errors += _too_small(network, training.batch_size, _microbatches(spec))
         errors += balance_problems(network)
+        errors += augmentation_problems(spec.dataset, network)
         errors += monitor_problems(training, network, facts.test_rows)
         errors += exchange_problems(spec.exchange, training, network.layout)
     return network

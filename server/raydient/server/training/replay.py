@@ -223,6 +223,7 @@ class _Replay:
             data=prepared.dataset,
             channel=self._channel,
             local_steps=prepared.spec.training.consistency.local_steps,
+            augment=prepared.spec.dataset.augment,
         )
         self._recorded, self._versions = recorded, dict[int, Vector]()
         self._round = -1  # of the last assignment

@@ -1,5 +1,6 @@
 """The data room: readers of files, split and standardization, and sources of samples for training."""
 
+from .augmenting import Augmenter
 from .checks import check_indices, check_labels, check_weights
 from .dataset import Dataset
 from .formats import FORMATS, SUFFIXES, Format, array_mend, find_format, find_suffix
@@ -14,6 +15,7 @@ __all__ = [
     "FORMATS",
     "PARTS",
     "SUFFIXES",
+    "Augmenter",
     "Budget",
     "Dataset",
     "EpochOrder",

@@ -15,7 +15,7 @@ from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradi
 from .graph import Network, Output
 from .hashing import Hashing
 from .imputation import Imputation
-from .indices import Extent, TableUse, index_problems, table_uses
+from .indices import Extent, TableUse, index_limits, index_problems, table_uses
 from .initial_weights import (
     WeightsError,
     chosen_parameters,
@@ -86,6 +86,7 @@ __all__ = [
     "ends_of",
     "evaluate",
     "export_model",
+    "index_limits",
     "index_problems",
     "is_input",
     "label_scalings",
