@@ -1,4 +1,4 @@
-"""Write the made data of the examples, `sequences.csv`, `flats.csv`, `characters.csv`: `python examples/make_data.py`.
+"""Write the made data of the examples, `sequences.csv`, `flats.csv`, ...: `python examples/make_data.py`.
 
 The same files every time, on any machine: Python guarantees what `random.Random(seed).random()` gives.
 """
@@ -43,6 +43,9 @@ WINDOW = 20
 ARTICLES = ("a", "the")
 ADJECTIVES = ("old", "quick", "red", "small")
 NOUNS = ("bird", "cat", "child", "dog", "robot")
+DISHES = ("bread", "cake", "coffee", "fish", "rice", "salad", "soup", "tea")
+OPINIONS = (("awful", "bad", "cold", "stale"), ("delicious", "fine", "fresh", "great"))
+"""Words of blame, and of praise."""
 VERBS = ("follows", "hears", "likes", "sees")
 
 
@@ -85,6 +88,22 @@ def characters(rows: int, generator: random.Random) -> Iterable[Sequence[object]
         yield [*text[start : start + WINDOW], *text[start + 1 : start + WINDOW + 1]]
 
 
+def reviews(rows: int, generator: random.Random) -> Iterable[Sequence[object]]:
+    """Sentences of one to three clauses about a meal; what counts is said after the last `but`, if there is one."""
+    yield ["review", "verdict"]
+    for _ in range(rows):
+        text, is_good = "", True
+        for number in range(1 + int(3 * generator.random())):
+            is_praise, is_negated = generator.random() < 0.5, generator.random() < 0.3
+            link = "" if not number else pick((" and ", ", but "), generator)
+            is_good = is_praise is not is_negated if link != " and " else is_good
+            if link == " and ":
+                is_praise = is_good is not is_negated
+            words = [pick(DISHES, generator), "was not" if is_negated else "was", pick(OPINIONS[is_praise], generator)]
+            text += f"{link}the {' '.join(words)}"
+        yield [f"{text[0].upper()}{text[1:]}.", "good" if is_good else "bad"]
+
+
 def pick(choices: Sequence[T], generator: random.Random) -> T:
     """One of them, all equally likely."""
     return choices[int(generator.random() * len(choices))]
@@ -99,6 +118,7 @@ def main(folder: Path) -> None:
     write(folder / "sequences.csv", sequences(3000, random.Random(1)))
     write(folder / "flats.csv", flats(3000, random.Random(2)))
     write(folder / "characters.csv", characters(900, random.Random(3)))
+    write(folder / "reviews.csv", reviews(600, random.Random(4)))
 
 
 if __name__ == "__main__":

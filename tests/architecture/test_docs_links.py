@@ -56,6 +56,6 @@ def test_job_files_are_valid(page):
 
 def test_there_is_something_to_check():
     assert {"README.md", "docs/job-file.md", "docs/architecture.md"} <= {str(p.relative_to(ROOT)) for p in PAGES}
-    assert len(job_files(ROOT / "docs" / "job-file.md")) == 5
+    assert len(job_files(ROOT / "docs" / "job-file.md")) == 6
     assert job_files(ROOT / "README.md") == [(ROOT / "examples" / "digits.yaml").read_text(encoding="utf-8")]
     assert sum(len(list(links(page))) for page in PAGES) > 50

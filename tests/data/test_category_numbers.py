@@ -132,7 +132,7 @@ def test_model_file_and_onnx_compute_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"one_hot": True}, "only categories become one-hot vectors: add `categories: true`"),
+        ({"one_hot": True}, "only categories and tokens become one-hot vectors: add `categories: true`"),
         ({"categories": True, "buckets": True, "hashing": {"buckets": 9}}, "leave the setting `buckets` out"),
         ({"hashing": {"buckets": 1}}, "greater than or equal to 2"),
     ],

@@ -284,7 +284,7 @@ def test_no_mutation_of_an_image_does_harm() -> None:
     ("input_", "words"),
     [
         ({"columns": ["a", "b"], "image": SIZE}, "the images of an input are in one column"),
-        ({"columns": "a", "categories": True, "image": SIZE}, "images are no categories"),
+        ({"columns": "a", "categories": True, "image": SIZE}, "images are neither categories nor texts"),
         ({"columns": "a", "image": {**SIZE, "channels": 2}}, "channels"),
         ({"columns": "a", "image": {"height": 0, "width": 4}}, "height"),
     ],

@@ -18,6 +18,7 @@ WANTED = {
     "digits_cosine": {"accuracy": (0.96, 1), "loss": (0, 0.5)},
     "digits_convolution": {"accuracy": (0.98, 1)},
     "flats_embedding": {"accuracy": (0.92, 1)},
+    "reviews_gru": {"accuracy": (0.98, 1)},
     "sequences_attention": {"accuracy": (0.98, 1)},
     "sequences_lstm": {"accuracy": (0.98, 1)},
     "ten_layers_relu": {"accuracy": (0.90, 1)},
@@ -67,6 +68,6 @@ def test_every_example_is_on_the_page_and_learns():
 def test_the_made_data_are_what_the_generator_makes(tmp_path):
     make_data(tmp_path)
     made = sorted(tmp_path.iterdir())
-    assert [path.name for path in made] == ["characters.csv", "flats.csv", "sequences.csv"]
+    assert [path.name for path in made] == ["characters.csv", "flats.csv", "reviews.csv", "sequences.csv"]
     for path in made:
         assert path.read_bytes() == (EXAMPLES / path.name).read_bytes()

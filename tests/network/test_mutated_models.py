@@ -24,6 +24,8 @@ from raydient.workers.network import (
 )
 
 CHANGES = 500
+TOKENS = {"kind": "byte_pair", "length": 3, "vocabulary": ["a", "b", "ab"], "merges": [["a", "b"]], "lowercase": True}
+TEXT = {"shape": [1], "columns": ["a"], "transforms": []}
 X = np.array([[1.5, 2, 30, 4], [np.nan, 1, 20, 5], [3, 7, 10, 6]])
 DAMAGE = [None, True, "text", {}, [], [[1]], [0.5, "a"], float("nan"), float("inf"), 10**30, 10**400, -1, 0]
 
@@ -177,6 +179,12 @@ def test_the_field_of_a_step_is_named(path, step, name, value):
         ({"hashing": [9, 2**40]}, "inputs.input.hashing.1"),
         ({"hashing": [9, 0], "vocabulary": ["a"]}, "inputs.input.hashing: there is a vocabulary too"),
         ({"one_hot": True}, "inputs.input.one_hot: the values are no categories"),
+        ({"tokens": {**TOKENS, "kind": "sentence"}}, "inputs.input.tokens.kind"),
+        ({"tokens": {**TOKENS, "length": 0}}, "inputs.input.tokens.length"),
+        ({"tokens": TOKENS}, "inputs.input.tokens: the values are no texts, one a sample"),
+        ({**TEXT, "tokens": {**TOKENS, "vocabulary": ["a", "b", "a"]}}, "inputs.input.tokens.vocabulary: one token is"),
+        ({**TEXT, "tokens": {**TOKENS, "merges": [["a", "c"]]}}, "inputs.input.tokens.merges: a part of one is no"),
+        ({**TEXT, "tokens": {**TOKENS, "merges": [["a", "b"]] * 2}}, "inputs.input.tokens.merges: one is there twice"),
         ({"vocabulary": None}, "inputs.input.vocabulary"),
     ],
 )

@@ -36,6 +36,7 @@ def test_public_names():
         "Signature",
         "TableUse",
         "Target",
+        "Tokens",
         "Transform",
         "Verdict",
         "WeightsError",

@@ -90,6 +90,7 @@ TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
 BUCKETS = {"inputs": {"town": {**TOWN["inputs"]["town"], "buckets": True}}}
 
 
+TEXT = {"inputs": {"town": {"columns": ["town"], "text": {"tokens": "word", "length": 2}}}}
 HASHED = {"inputs": {"town": {"columns": ["town"], "hashing": {"buckets": 9}}}}
 ONE_HOT = {"inputs": {"town": {**HASHED["inputs"]["town"], "one_hot": True}}}
 
@@ -97,6 +98,13 @@ ONE_HOT = {"inputs": {"town": {**HASHED["inputs"]["town"], "one_hot": True}}}
 @pytest.mark.parametrize(
     ("text", "first", "second_text", "second", "message"),
     [
+        (
+            "town,y\nUlm,p\nBonn,q\n",
+            TEXT,
+            "town,y\nUlm,p\nBonn,q\n",
+            {"inputs": {"town": {"columns": ["town"], "text": {"tokens": "character", "length": 2}}}},
+            "was trained with word tokens, this job has character tokens, or others: the same dataset.inputs.town.text",
+        ),
         (
             "town,y\nUlm,p\nBonn,q\n",
             HASHED,
@@ -232,6 +240,12 @@ def test_categories_that_the_weights_do_not_know_are_unknown(tmp_path):
     now = prepared_on(tmp_path, "town,y\nUlm,p\nKiel,q\n,q\n", "w.safetensors", **BUCKETS)
     assert now.dataset.train.xs["town"].ravel().tolist() == [3, 1, 0]
     assert now.dataset.inputs["town"].vocabulary == ("Bonn", "Ulm")
+
+
+def test_weights_bring_the_tokens_of_texts(tmp_path):
+    trained_on(tmp_path / "w.safetensors", "town,y\nUlm,p\nBonn,q\n", **TEXT)
+    now = prepared_on(tmp_path, "town,y\nUlm,p\nKiel,q\n", "w.safetensors", **TEXT)
+    assert now.dataset.train.x.tolist() == [[3, 0], [1, 0]]
 
 
 def test_an_array_and_a_table_cannot_be_compared(tmp_path):

@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 from .base import Model
 from .columns import Column, distinct
 from .images import Image
+from .text import Text
 
 Columns = Annotated[
     tuple[Column, ...],
@@ -33,26 +34,28 @@ class Input(Model):
 
     A category becomes its index in the sorted list of the column's values, from 0, as an embedding takes it. The model
     keeps the lists. With `buckets` a missing category is 0, one that the training part lacks 1, and its own follow.
-    With `hashing` the values are categories too. With `one_hot` a category is a vector instead of its index. With
-    `image` the only column holds images: paths of image files, or in a Parquet or Arrow file their bytes.
+    With `hashing` the values are categories too. With `one_hot` a category is a vector instead of its index.
+    With `text` a value becomes the numbers of its tokens. With `image` the only column holds images: paths of image
+    files, or in a Parquet or Arrow file their bytes.
     """
 
     columns: Columns
     categories: bool = False
     buckets: bool = False
     hashing: Hashing | None = None
+    text: Text | None = None
     one_hot: bool = False
     image: Image | None = None
 
     @property
     def is_text(self) -> bool:
         """True if values are compared as texts, false if they are numbers."""
-        return self.categories or self.hashing is not None
+        return self.categories or self.hashing is not None or self.text is not None
 
     @property
     def has_missing(self) -> bool:
-        """True if a category has a number where it is missing."""
-        return self.buckets or self.hashing is not None
+        """True if a value may be missing: then a category has a number of its own, and a text is empty."""
+        return self.buckets or self.hashing is not None or self.text is not None
 
     @field_validator("buckets")
     @classmethod
@@ -68,11 +71,24 @@ class Input(Model):
             raise ValueError("every category has a bucket already, a missing one 0: leave the setting `buckets` out")
         return hashing
 
+    @field_validator("text")
+    @classmethod
+    def _without_categories(cls, text: Text | None, info: ValidationInfo) -> Text | None:
+        if text is None:
+            return text
+        for name in ("categories", "buckets", "hashing"):
+            if info.data.get(name):
+                raise ValueError(f"a text has no categories: leave `{name}` out")
+        if len(columns := info.data.get("columns", ("",))) > 1:
+            raise ValueError(f"a text is one column, not {len(columns)}: give each an input of its own")
+        return text
+
     @field_validator("one_hot")
     @classmethod
     def _of_indices(cls, one_hot: bool, info: ValidationInfo) -> bool:
-        if one_hot and info.data.get("categories") is False and not info.data.get("hashing", True):
-            raise ValueError("only categories become one-hot vectors: add `categories: true`")
+        # an invalid field, which is not there, has an error of its own
+        if one_hot and not any(info.data.get(name, True) for name in ("categories", "hashing", "text")):
+            raise ValueError("only categories and tokens become one-hot vectors: add `categories: true`")
         return one_hot
 
     @field_validator("image")
@@ -80,8 +96,8 @@ class Input(Model):
     def _of_one_column(cls, image: Image | None, info: ValidationInfo) -> Image | None:
         if image is not None and len(info.data.get("columns", ())) > 1:
             raise ValueError("the images of an input are in one column: name one, the others in further inputs")
-        if image is not None and (info.data.get("categories") or info.data.get("hashing")):
-            raise ValueError("images are no categories: leave one of the two out")
+        if image is not None and (info.data.get("categories") or info.data.get("hashing") or info.data.get("text")):
+            raise ValueError("images are neither categories nor texts: leave one of the two out")
         return image
 
     @model_validator(mode="before")

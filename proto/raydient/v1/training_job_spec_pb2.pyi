@@ -150,20 +150,46 @@ class Validation(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., arrays: _Optional[_Mapping[str, str]] = ..., further_uris: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Input(_message.Message):
-    __slots__ = ("columns", "categories", "buckets", "hashing", "one_hot", "image")
+    __slots__ = ("columns", "categories", "buckets", "hashing", "text", "one_hot", "image")
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     BUCKETS_FIELD_NUMBER: _ClassVar[int]
     HASHING_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
     ONE_HOT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     columns: _containers.RepeatedScalarFieldContainer[str]
     categories: bool
     buckets: bool
     hashing: Hashing
+    text: Text
     one_hot: bool
     image: Image
-    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ..., buckets: bool = ..., hashing: _Optional[_Union[Hashing, _Mapping]] = ..., one_hot: bool = ..., image: _Optional[_Union[Image, _Mapping]] = ...) -> None: ...
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ..., buckets: bool = ..., hashing: _Optional[_Union[Hashing, _Mapping]] = ..., text: _Optional[_Union[Text, _Mapping]] = ..., one_hot: bool = ..., image: _Optional[_Union[Image, _Mapping]] = ...) -> None: ...
+
+class Text(_message.Message):
+    __slots__ = ("tokens", "length", "vocabulary_size", "vocabulary", "lowercase")
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    VOCABULARY_SIZE_FIELD_NUMBER: _ClassVar[int]
+    VOCABULARY_FIELD_NUMBER: _ClassVar[int]
+    LOWERCASE_FIELD_NUMBER: _ClassVar[int]
+    tokens: TokenKind
+    length: int
+    vocabulary_size: int
+    vocabulary: _containers.RepeatedScalarFieldContainer[str]
+    lowercase: bool
+    def __init__(self, tokens: _Optional[_Union[TokenKind, _Mapping]] = ..., length: _Optional[int] = ..., vocabulary_size: _Optional[int] = ..., vocabulary: _Optional[_Iterable[str]] = ..., lowercase: bool = ...) -> None: ...
+
+class TokenKind(_message.Message):
+    __slots__ = ("character", "word", "byte_pair")
+    CHARACTER_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    BYTE_PAIR_FIELD_NUMBER: _ClassVar[int]
+    character: _functions_pb2.Empty
+    word: _functions_pb2.Empty
+    byte_pair: _functions_pb2.Empty
+    def __init__(self, character: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., word: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., byte_pair: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class Hashing(_message.Message):
     __slots__ = ("buckets", "salt")

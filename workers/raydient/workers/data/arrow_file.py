@@ -117,11 +117,11 @@ def _mend(column: Column, type_: pa.DataType) -> str:
 
 def _blocks(source: Source, columns: Columns, budget: Budget) -> Iterator[list[pa.Array]]:
     """Yield the values of the used columns, as `plain` returns them."""
-    names = [column.name for column in columns.all]
+    used = columns.all
     most = IMAGE_ROWS if _of_bytes(columns) else BATCH_ROWS
-    for batch in source.batches(names, budget, most):
+    for batch in source.batches([column.name for column in used], budget, most):
         if batch.num_rows:
-            yield [plain(batch.column(name)) for name in names]
+            yield [plain(batch.column(column.name), column.most_bytes) for column in used]
 
 
 def _diagnosed(source: Source, columns: Columns, reason: str) -> Diagnosis:

@@ -4,7 +4,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .csv_values import to_numbers
-from .faults import CELL_BYTES
 from .image_values import has_bytes
 from .moments import is_date, iso_texts, seconds_of_texts, seconds_of_typed
 from .table import to_float64
@@ -37,8 +36,8 @@ def takes(column: Column, type_: pa.DataType) -> bool:
     return is_readable(type_) if column.is_text else is_text(type_) or pa.types.is_null(type_)
 
 
-def plain(values: pa.Array) -> pa.Array:
-    """Return texts as large binary, each of at most CELL_BYTES + 1 bytes; all others in their own type.
+def plain(values: pa.Array, most_bytes: int) -> pa.Array:
+    """Return texts as large binary, each of at most `most_bytes` + 1 bytes; all others in their own type.
 
     Whole texts of a dictionary, repeated for each row, could take any amount of memory.
 
@@ -47,13 +46,13 @@ def plain(values: pa.Array) -> pa.Array:
     """
     if pa.types.is_dictionary(values.type):
         values.indices.validate(full=True)
-        return plain(values.dictionary).take(values.indices)  # take checks the indices
+        return plain(values.dictionary, most_bytes).take(values.indices)  # take checks the indices
     if not is_text(values.type):
         values.validate(full=True)
         return values
     values = values.view(pa.binary_view() if pa.types.is_string_view(values.type) else _binary(values.type))
     values.validate(full=True)
-    return pc.binary_slice(values.cast(pa.large_binary()), 0, CELL_BYTES + 1)
+    return pc.binary_slice(values.cast(pa.large_binary()), 0, most_bytes + 1)
 
 
 def _binary(type_: pa.DataType) -> pa.DataType:

@@ -17,9 +17,6 @@ from .moments import is_date, seconds_of_typed
 from .raw import SHOWN_ERRORS
 from .table_columns import Column
 
-CELL_BYTES = 4096
-"""Maximum bytes of a label or category."""
-
 IMPUTE = "`impute: median` fills such values, in dataset.columns for {}, in dataset for all"
 """Remedy for missing numbers in a column."""
 CATEGORIES = ": leave the column out, or learn from its words by an input of dataset.inputs with `categories: true`"
@@ -55,8 +52,10 @@ def find_fault(column: Column, values: pa.Array) -> Fault | None:
         values: texts as large binary, null where a value is missing; or numbers, booleans or dates in their own type.
     """
     if pa.types.is_large_binary(values.type):
-        kinds_of = _kinds_of_text if column.is_text else _kinds_of_dates if column.is_date else _kinds_of_numbers
-        kinds = kinds_of(values)
+        if column.is_text:
+            kinds = _kinds_of_text(values, column.most_bytes)
+        else:
+            kinds = _kinds_of_dates(values) if column.is_date else _kinds_of_numbers(values)
         if column.is_optional:
             kinds[_are_missing(values)] = _FINE
     else:
@@ -100,12 +99,12 @@ def _kinds_of_typed(values: pa.Array, infinity: int) -> NDArray[np.int8]:
     return kinds
 
 
-def _kinds_of_text(values: pa.LargeBinaryArray) -> NDArray[np.int8]:
+def _kinds_of_text(values: pa.LargeBinaryArray, most_bytes: int) -> NDArray[np.int8]:
     kinds = np.zeros(len(values), np.int8)
     for row, value in enumerate(values.to_pylist()):
         if value is None or not value.strip():
             kinds[row] = _MISSING
-        elif len(value.strip()) > CELL_BYTES:
+        elif len(value.strip()) > most_bytes:
             kinds[row] = _TOO_LONG
         elif not _is_utf8(value):
             kinds[row] = _NOT_UTF8
@@ -172,6 +171,6 @@ def _sentence(fault: Fault, text: str, where: str, more: str, not_decoded: str) 
         _NO_NUMBER: f"is not a number{more}{number_hint(text) or words}",
         _NOT_FINITE: f"is not finite{more}",
         _NO_DATE: f"is not a date{more}, such as {FORMS}",
-        _TOO_LONG: f"is longer than {CELL_BYTES} bytes{more}",
+        _TOO_LONG: f"is longer than {fault.column.most_bytes} bytes{more}",
     }
     return f"{value} in {where} {problem[fault.kind]}"

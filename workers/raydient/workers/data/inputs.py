@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.inputs import Input
+from raydient.spec.text import Text
 from raydient.spec.values import MISSING
-from raydient.workers.network import Hashing, Kind, Preprocessing, SampleError, category_texts
+from raydient.workers.network import Hashing, Kind, Preprocessing, SampleError, Tokens, category_texts
 
 from .blocks import blocks
 from .limits import Budget
@@ -35,6 +36,8 @@ def fit_input(
         InvalidSpec: it cannot be fitted.
     """
     input_ = spec.inputs.get(name)
+    if input_ is not None and input_.text:
+        return _of_texts(input_.text, name, raw, train, start, one_hot=input_.one_hot)
     if input_ is not None and input_.is_text:
         return _of_categories(input_, name, raw, train, start)
     shape = raw.values.shape[1:]
@@ -62,6 +65,21 @@ def _of_categories(input_: Input, name: str, raw: RawInput, train: Rows, start: 
         hashing=hashing,
         one_hot=input_.one_hot,
     )
+
+
+def _of_texts(
+    settings: Text, name: str, raw: RawInput, train: Rows, start: Preprocessing | None, *, one_hot: bool
+) -> Preprocessing:
+    path, shape = f"dataset.inputs.{name}.text", raw.values.shape[1:]
+    if shape != (1,):
+        raise InvalidSpec([FieldError(path, f"a sample has shape {shape}, but a text is one value")])
+    tokens = start.tokens if start is not None and start.columns == raw.columns else None
+    if tokens is None or settings.vocabulary or not tokens.is_of(settings):
+        tokens = Tokens.fit(category_texts(raw.values[train]), settings)
+    if not tokens.vocabulary:
+        raise InvalidSpec([FieldError(path, "the training part has no token, all texts are empty")])
+    kind = Kind.of(raw.values.dtype)
+    return Preprocessing(shape, raw.columns, raw.is_table, kind=kind, one_hot=one_hot, tokens=tokens)
 
 
 def _vocabulary(name: str, raw: RawInput, train: Rows) -> list[str]:

@@ -247,6 +247,8 @@ def _prepared_shapes(spec: DatasetSpec, shapes: Mapping[str, tuple[int, ...]]) -
     """Return the shapes of prepared samples for those of raw ones, by input; None if data without errors decide one."""
     if any(input_.one_hot for input_ in spec.inputs.values()):
         return None
+    lengths = {name: (input_.text.length,) for name, input_ in spec.inputs.items() if input_.text}
+    shapes = {**shapes, **{name: length for name, length in lengths.items() if name in shapes}}
     added = {name: added_features(spec, name) for name in shapes}
     return {name: (shape[0] + added[name],) if added[name] else shape for name, shape in shapes.items()}
 

@@ -112,8 +112,8 @@ class InvalidData(InvalidSpec):
 
 
 def _extent(preprocessing: Preprocessing, x: NDArray[np.float32]) -> Extent:
-    """Return the extent of prepared samples; of hashes that of all numbers, because other samples have other ones."""
-    if preprocessing.hashing and not preprocessing.one_hot:
+    """Return the extent of prepared samples; of hashes and tokens that of all numbers, because others follow."""
+    if (preprocessing.hashing or preprocessing.tokens) and not preprocessing.one_hot:
         return Extent(None, 0, preprocessing.numbers - 1)
     return Extent.of(x)
 

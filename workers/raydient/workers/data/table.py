@@ -15,7 +15,6 @@ from raydient.workers.network import category_texts
 from raydient.workers.network.losses import Labels
 
 from .csv_values import are_booleans, to_numbers
-from .faults import CELL_BYTES
 from .image_values import BATCH_ROWS, contents_of, decoded
 from .limits import Budget
 from .raw import RawData, RawInput
@@ -78,7 +77,7 @@ class Table:
         """
         for column, one in zip(self._used, values, strict=True):
             if column.is_text:
-                _check_texts(one, is_optional=column.is_optional)
+                _check_texts(one, column)
         for name, columns in self.columns.inputs.items():
             used = [values[self._places[column.place]] for column in columns]
             if columns[0].image and not columns[0].is_text:
@@ -190,15 +189,15 @@ def texts_of(values: pa.Array, budget: Budget) -> NDArray[np.object_]:
     return result
 
 
-def _check_texts(values: pa.Array, *, is_optional: bool) -> None:
+def _check_texts(values: pa.Array, column: Column) -> None:
     """Raise BadValueError if a text or number is missing or a text is blank, unless it may be, or too long."""
-    if values.null_count and not is_optional:
+    if values.null_count and not column.is_optional:
         raise BadValueError
-    if not is_optional and pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py():
+    if not column.is_optional and pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py():
         raise BadValueError
     if len(values) and pa.types.is_large_string(values.type):
         lengths = pc.min_max(pc.binary_length(pc.ascii_trim_whitespace(values))).as_py()
-        if not (lengths["min"] or is_optional) or (lengths["max"] or 0) > CELL_BYTES:
+        if not (lengths["min"] or column.is_optional) or (lengths["max"] or 0) > column.most_bytes:
             raise BadValueError
 
 

@@ -12,6 +12,10 @@ from raydient.spec.values import quoted
 from .raw import SHOWN_ERRORS, label_path, missing
 
 MAXIMUM_COLUMNS = 2**18
+CELL_BYTES = 4096
+"""Maximum bytes of a label or category."""
+TEXT_BYTES = 65_536
+"""Maximum bytes of a text that becomes tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Column:
         is_optional: a number, a date or a category that may be missing.
         is_date: values are dates, read as seconds since 1970; where the column is text, they may be, in ISO 8601.
         image: the size and channels of images; they are paths if `is_text`, else the bytes of files.
+        most_bytes: maximum bytes of a text.
     """
 
     place: int
@@ -35,6 +40,7 @@ class Column:
     is_optional: bool = False
     is_date: bool = False
     image: Image | None = None
+    most_bytes: int = CELL_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +100,14 @@ def find_columns(names: Sequence[str], spec: DatasetSpec) -> Columns:
     buckets = {column for input_ in spec.inputs.values() if input_.has_missing for column in input_.columns}
     buckets -= {name for _, name in labels}
 
+    long = {column for input_ in spec.inputs.values() if input_.text for column in input_.columns}
+
     def column(path: str, name: str, image: Image | None = None) -> Column:
         is_text = name in as_text
         is_optional = name in buckets if is_text else spec.imputes(name) is not None
         is_date = spec.date_of(name) is not None or name == spec.split.column
-        return Column(places[name][0], name, path, is_text, is_optional, is_date, image)
+        most = TEXT_BYTES if name in long else CELL_BYTES
+        return Column(places[name][0], name, path, is_text, is_optional, is_date, image, most)
 
     images = {name: input_.image for name, input_ in spec.inputs.items()}
     return Columns(

@@ -42,6 +42,7 @@ from .rescaling import Rescaling
 from .signature import Signature
 from .standardization import Scaling
 from .summary import LayerRow, describe
+from .tokens import Tokens
 from .transform import FitError, Settings, Transform
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "Signature",
     "TableUse",
     "Target",
+    "Tokens",
     "Transform",
     "Verdict",
     "WeightsError",

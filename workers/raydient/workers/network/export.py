@@ -1,7 +1,7 @@
 """Export of models to other formats: ONNX, and archives of NumPy."""
 
 import json
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from enum import StrEnum
 from typing import Any, BinaryIO, assert_never
 
@@ -49,7 +49,7 @@ def write_npz(model: Model, file: BinaryIO) -> None:
     A standardized label has `label_mean` and `label_scale`: predictions are outputs times scale plus mean.
     Where inputs or outputs have names, a slash and the name follow: `input_shape/image`, `scaling_mean/table`,
     `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the categories,
-    `hashing/NAME` the buckets and the salt of their hash.
+    `hashing/NAME` the buckets and the salt of their hash, `tokens/NAME` the tokens of texts as JSON.
     """
     arrays: dict[str, Any] = {
         **model.network.layout.views(model.weights),
@@ -79,6 +79,8 @@ def _input(preprocessing: Preprocessing) -> dict[str, Any]:
         arrays["vocabulary"] = np.array(preprocessing.vocabulary)
     if preprocessing.hashing:
         arrays["hashing"] = np.array(astuple(preprocessing.hashing), np.int64)
+    if preprocessing.tokens:
+        arrays["tokens"] = json.dumps(asdict(preprocessing.tokens))
     if preprocessing.one_hot:
         arrays["one_hot"] = np.array(True)
     if preprocessing.has_buckets:

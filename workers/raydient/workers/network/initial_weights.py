@@ -203,6 +203,12 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
     elif (start.hashing, start.one_hot) != (job.hashing, job.one_hot):
         were, are = _forms(start), _forms(job)
         yield f"was trained with {were}, this job has {are}: the same dataset.inputs.{name} is needed"
+    elif start.tokens != job.tokens:
+        were, are = (one.tokens.kind if one.tokens else "no" for one in (start, job))
+        yield (
+            f"was trained with {were} tokens, this job has {are} tokens, or others: the same "
+            f"dataset.inputs.{name}.text is needed, with the same vocabulary if it is named"
+        )
     elif start.indicators != job.indicators:
         yield (
             f"was trained with indicators of {_few(start.indicators) or 'no column'}, this job has those of "

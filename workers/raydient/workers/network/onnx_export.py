@@ -35,7 +35,8 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
 
     Inputs and outputs have their names in the network; a single unnamed output is `output`. The type of an input loses
     no information: float64, with NaN for missing values and seconds since 1970 for dates, if the samples are prepared;
-    int64 for the numbers of hashed categories, because ONNX has no hash; for other categories int64 if the
+    int64 for the numbers of hashed categories and of tokens, (samples, length), which ONNX cannot compute;
+    for other categories int64 if the
     training data has integers, else strings; float32 for all others, which the network reads unchanged. The runtime
     fails for a category that is not in the training data.
 
@@ -56,7 +57,7 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
         helper.make_graph(
             [_node(node) for node in graph.nodes],
             "network",
-            [_value(name, input_.shape, _type(input_)) for name, input_ in model.inputs.items()],
+            [_value(name, _shape(input_), _type(input_)) for name, input_ in model.inputs.items()],
             [_value(name, o.shape, TensorProto.FLOAT) for name, o in zip(names, network.outputs, strict=True)],
             [numpy_helper.from_array(array, name) for name, array in graph.initializers.items()],
         ),
@@ -83,9 +84,14 @@ def _graph(model: Model) -> OnnxGraph:
     return graph
 
 
+def _shape(preprocessing: Preprocessing) -> Sequence[int]:
+    """The shape of a sample of an input."""
+    return (preprocessing.tokens.length,) if preprocessing.tokens else preprocessing.shape
+
+
 def _type(preprocessing: Preprocessing) -> int:
     """The element type of an input."""
-    if preprocessing.hashing:
+    if preprocessing.hashing or preprocessing.tokens:
         return TensorProto.INT64
     if preprocessing.vocabulary:
         return TensorProto.INT64 if _are_integers(preprocessing) else TensorProto.STRING
@@ -165,6 +171,9 @@ def _metadata(model: Model) -> dict[str, str]:
     hashing = {name: asdict(x.hashing) for name, x in model.inputs.items() if x.hashing}
     if hashing:
         metadata["hashing"] = json.dumps(hashing)
+    tokens = {name: asdict(x.tokens) for name, x in model.inputs.items() if x.tokens}
+    if tokens:
+        metadata["tokens"] = json.dumps(tokens)
     if model.is_plain:
         target = model.target
         return metadata | {

@@ -19,6 +19,7 @@ from .imputation import Imputation
 from .layers import Shape
 from .rescaling import Rescaling
 from .standardization import Scaling
+from .tokens import Tokens
 from .transform import Settings, Transform
 
 _STEPS: tuple[type[Transform], ...] = (Rescaling, Imputation, Dates, Bounding, Logarithm, Scaling)
@@ -83,8 +84,9 @@ class Preprocessing:
         kind: type of the values in the training data.
         has_buckets: categories may be missing or unknown, see `categories`.
         hashing: the numbers of categories, if they have no vocabulary.
-        one_hot: a category is a vector with 1 at its number, instead of the number.
+        one_hot: a category or token is a vector with 1 at its number, instead of the number.
         is_image: samples are images with values from 0 to 255, (height, width, channels).
+        tokens: the numbers of a text, if the values are texts.
     """
 
     shape: Shape
@@ -97,17 +99,20 @@ class Preprocessing:
     hashing: Hashing | None = None
     one_hot: bool = False
     is_image: bool = False
+    tokens: Tokens | None = None
 
     @property
     def has_categories(self) -> bool:
-        """True if the values are categories, which are compared as texts."""
-        return bool(self.vocabulary) or self.hashing is not None
+        """True if the values are categories or texts, which are taken as texts."""
+        return bool(self.vocabulary) or self.hashing is not None or self.tokens is not None
 
     @property
     def numbers(self) -> int:
-        """How many numbers categories have, from 0; 0 if the values are no categories."""
+        """How many numbers categories or tokens have, from 0; 0 if the values are numbers themselves."""
         if self.hashing:
             return self.hashing.buckets
+        if self.tokens:
+            return self.tokens.count
         return len(self.vocabulary) + (UNKNOWN + 1) * self.has_buckets
 
     @property
@@ -118,6 +123,8 @@ class Preprocessing:
     @property
     def prepared_shape(self) -> Shape:
         """Shape of one sample for the network."""
+        if self.tokens:
+            return (self.tokens.length, self.numbers) if self.one_hot else (self.tokens.length,)
         if self.one_hot:
             if self.is_table:
                 return (len(self.columns) * self.numbers,)
@@ -146,7 +153,7 @@ class Preprocessing:
     @property
     def optional(self) -> NDArray[np.bool_]:
         """Mask of the values of a raw sample that may be missing, of its shape."""
-        optional = np.full(self.shape, self.has_buckets or self.hashing is not None)
+        optional = np.full(self.shape, self.has_buckets or self.hashing is not None or self.tokens is not None)
         for transform in self.transforms:
             if isinstance(transform, Imputation):
                 optional.reshape(-1)[transform.places] = True
@@ -232,7 +239,9 @@ class Preprocessing:
         return self._transformed(raw) if self.transforms else _rounded(raw)
 
     def _numbers(self, raw: AnyArray) -> NDArray[np.float32]:
-        """Return the number of each category, as float32, because inputs of an embedding are floats too."""
+        """Return the numbers of categories or tokens, as float32, because inputs of an embedding are floats too."""
+        if self.tokens:
+            return self.tokens.numbers(category_texts(raw))
         if self.hashing:
             return np.array(self.hashing.numbers(category_texts(raw)), np.float32).reshape(raw.shape)
         return categories(raw, self.vocabulary, has_buckets=self.has_buckets)

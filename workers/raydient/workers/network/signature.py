@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from .hashing import Hashing
 from .layers import Shape
 from .preprocessing import TRANSFORMS, Kind, Preprocessing, Target
 from .standardization import Scaling
+from .tokens import Tokens
 from .transform import FigureError, Transform
 
 FORMAT = "raydient-model/3"
@@ -91,6 +92,18 @@ _Buckets = Annotated[int, Field(ge=2, le=2**24, strict=True)]
 _Salt = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
 
 
+class _Tokens(BaseModel):
+    """The tokens of a text in a file."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    kind: Literal["character", "word", "byte_pair"]
+    length: Annotated[int, Field(ge=1, le=2**16)]
+    vocabulary: tuple[str, ...]
+    merges: tuple[tuple[str, str], ...]
+    lowercase: bool
+
+
 class _Input(BaseModel):
     """An input in a file. Keys of later versions are ignored."""
 
@@ -107,6 +120,7 @@ class _Input(BaseModel):
     hashing: Annotated[tuple[_Buckets, _Salt], Field(strict=False)] | None = None
     one_hot: bool = False
     is_image: bool = False
+    tokens: _Tokens | None = None
 
 
 _Inputs = TypeAdapter(dict[str, _Input])
@@ -148,6 +162,7 @@ def _input_data(preprocessing: Preprocessing) -> dict[str, Any]:
         **({"hashing": astuple(preprocessing.hashing)} if preprocessing.hashing else {}),
         **({"one_hot": True} if preprocessing.one_hot else {}),
         **({"is_image": True} if preprocessing.is_image else {}),
+        **({"tokens": asdict(preprocessing.tokens)} if preprocessing.tokens else {}),
     }
 
 
@@ -161,8 +176,10 @@ def _input(path: str, data: _Input) -> Preprocessing:
             raise MetadataError(f"{path}.{name}: one name is there twice")
     if data.hashing and data.vocabulary:
         raise MetadataError(f"{path}.hashing: there is a vocabulary too")
-    if data.one_hot and not (data.hashing or data.vocabulary):
+    if data.one_hot and not (data.hashing or data.vocabulary or data.tokens):
         raise MetadataError(f"{path}.one_hot: the values are no categories")
+    if data.tokens:
+        _check_tokens(path, data.tokens, data)
     # earlier versions did not store the type; their categories are texts
     kind = data.kind or (Kind.TEXT if data.vocabulary else Kind.NUMBER)
     steps = data.transforms
@@ -184,7 +201,20 @@ def _input(path: str, data: _Input) -> Preprocessing:
         hashing,
         data.one_hot,
         data.is_image,
+        Tokens(**dict(data.tokens)) if data.tokens else None,
     )
+
+
+def _check_tokens(path: str, tokens: _Tokens, data: _Input) -> None:
+    if data.shape != (1,) or data.vocabulary or data.hashing:
+        raise MetadataError(f"{path}.tokens: the values are no texts, one a sample")
+    known = set(tokens.vocabulary)
+    if len(known) < len(tokens.vocabulary):
+        raise MetadataError(f"{path}.tokens.vocabulary: one token is there twice")
+    if not all({*pair, "".join(pair)} <= known for pair in tokens.merges):
+        raise MetadataError(f"{path}.tokens.merges: a part of one is no token")
+    if len(set(tokens.merges)) < len(tokens.merges):
+        raise MetadataError(f"{path}.tokens.merges: one is there twice")
 
 
 def _target_data(target: Target) -> list[Any]:
