@@ -57,13 +57,13 @@ def fit(
         train: rows of the training part.
         kept: fitted steps of another model of the same columns. A step with the same settings is used as it is, and a
             number in place of missing values where that column has one.
-
         budget: limit on the memory.
 
     Raises:
         InvalidSpec: a step cannot be fitted to a feature.
     """
     fitted: list[Transform] = []
+    spent = budget.spent
     x, applied = None, 0  # training samples, as the first steps leave them
     for step in _steps(spec, raw, kept):
         transform = next((one for one in kept if one.settings == step.settings), None)
@@ -79,6 +79,7 @@ def fit(
                 path = setting_path(spec, raw, place, step.name)
                 raise InvalidSpec([FieldError(path, f"{feature_text(raw, place)}: {error}")]) from None
         fitted.append(transform)
+    budget.spent = spent  # the training samples are needed no more
     return tuple(fitted)
 
 
