@@ -19,7 +19,8 @@ from raydient.spec.exchange import Exchange
 from raydient.spec.job import JobSpec
 from raydient.steps import ranges
 from raydient.steps.scores import SCORE, write_ranks
-from raydient.workers.data.limits import machine_bytes
+from raydient.workers.data import limits
+from raydient.workers.data.limits import machine_bytes, size_text
 from raydient.workers.network import program_bytes
 
 ROWS, FEATURES, UNITS = 1000, 50, 200
@@ -119,6 +120,18 @@ def test_a_job_that_does_not_fit_is_refused_with_the_parts_and_the_remedy():
         "(data 1.0 GiB, 2 workers 2.0 GiB each, parameter server 1.0 GiB, coordinator 1.0 GiB): "
         "fewer workers, smaller microbatches or a smaller network take less"
     )
+
+
+def test_data_in_a_file_take_no_memory(data, monkeypatch, tmp_path):
+    within = prepare(job(), data).memory
+    monkeypatch.setattr(limits, "LEAST_FILE_BYTES", 0)
+    monkeypatch.setattr(limits, "NUMBERS_SHARE", 0.0)
+    memory = prepare(job(), data, folder=tmp_path).memory
+    assert memory.on_one_machine(2) == within.on_one_machine(2) - 2 * within.data
+    assert (within.in_file, memory.in_file, memory.data) == (False, True, within.data)
+    assert listed(memory, 2).startswith(f"data {size_text(within.data)} in a file, ")
+    assert too_large(memory, 2, memory.on_one_machine(2)) is None
+    assert too_large(memory, 2, memory.on_one_machine(2) - 1) is not None
 
 
 def test_servers_of_unlike_ranges_are_counted_with_what_each_holds(data, monkeypatch):

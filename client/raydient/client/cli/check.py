@@ -179,7 +179,7 @@ def _show(summary: dict[str, Any]) -> None:
     echo(f"\nmemory: {_memory(summary['memory_bytes'], summary['workers'])}")
 
 
-def _memory(memory: dict[str, int], workers: int) -> str:
+def _memory(memory: dict[str, Any], workers: int) -> str:
     """The estimated memory of a job on one machine, by process."""
     from raydient.server.training.memory import MemoryEstimate, listed
     from raydient.workers.data.limits import size_text

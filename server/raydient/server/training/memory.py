@@ -46,6 +46,7 @@ class MemoryEstimate:
         parameter_servers_together: all parameter servers; on one machine they map each other's weights once.
         residuals: those of all leaves. A worker may have them three times: those at which it begins, its own, and what
             it sends. On one machine all workers together have them once, besides the coordinator's.
+        in_file: the data lie in a file, and take no memory that the kernel could not take back.
     """
 
     data: int
@@ -55,11 +56,13 @@ class MemoryEstimate:
     parameter_servers: int
     parameter_servers_together: int
     residuals: int = 0
+    in_file: bool = False
 
     def on_one_machine(self, workers: int) -> int:
         """Return the bytes of all processes of the job."""
         together = workers * (self.worker - 3 * self.residuals) + self.residuals
-        return self.data + together + self.parameter_servers_together + self.coordinator
+        data = 0 if self.in_file else self.data
+        return data + together + self.parameter_servers_together + self.coordinator
 
 
 def values_of(training: Training, layout: Layout) -> int:
@@ -132,7 +135,8 @@ def listed(memory: MemoryEstimate, workers: int) -> str:
     if memory.parameter_servers > 1:
         together, largest = size_text(memory.parameter_servers_together), size_text(memory.parameter_server)
         servers = f"{memory.parameter_servers} parameter servers {together} together (the largest {largest})"
-    return f"data {size_text(memory.data)}, {each}, {servers}, coordinator {size_text(memory.coordinator)}"
+    data = f"data {size_text(memory.data)}{' in a file' if memory.in_file else ''}"
+    return f"{data}, {each}, {servers}, coordinator {size_text(memory.coordinator)}"
 
 
 def too_large(memory: MemoryEstimate, workers: int, total: int) -> FieldError | None:
@@ -140,7 +144,8 @@ def too_large(memory: MemoryEstimate, workers: int, total: int) -> FieldError | 
 
     Data do not count, because those that do not fit lie in files.
     """
-    needed = memory.on_one_machine(workers) - 2 * memory.data  # which the coordinator has once more
+    in_memory = 0 if memory.in_file else 2 * memory.data  # the coordinator has them once more
+    needed = memory.on_one_machine(workers) - in_memory
     if needed <= total:
         return None
     text = f"the job takes about {size_text(needed)} of memory besides its data, the machine has {size_text(total)}"

@@ -130,6 +130,8 @@ def prepare(
     schedule, divided, memory = _lay_out(spec, network, facts, memory_bytes)
     taken = start.taken(network) if start else {}
     initial = start.keep(kept) if start else None
+    if data.folder is not None:
+        memory = replace(memory, in_file=True, coordinator=memory.coordinator - memory.data)
     return Prepared(spec, data, network, schedule, divided, memory, initial, taken)
 
 
