@@ -7,6 +7,9 @@ from importlib.util import find_spec
 PACKAGES = {
     "plot": ("matplotlib",),
     "sweep": ("optuna",),
+    "tensorboard": ("tensorboardX",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
     "local": ("onnx", "pyarrow", "threadpoolctl"),
     "server": ("onnx", "pyarrow", "sqlalchemy", "threadpoolctl"),
 }

@@ -1,10 +1,14 @@
 """Trains a job on this machine, without a service, for callers in Python."""
 
 import os
+import re
+import secrets
+import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +19,7 @@ from .errors import JobNotSucceeded, MissingExtra
 from .extras import missing_packages
 from .history import History, Point
 from .local_model import LocalModel, one_thread
+from .tracking import Tracking, tracking
 
 if TYPE_CHECKING:
     from numpy import int64
@@ -59,6 +64,7 @@ def train(
     directory: str | os.PathLike[str] = ".",
     workers: int | None = None,
     progress: bool = True,
+    track: Iterable[str] = (),
 ) -> Trained:
     """Train a job with processes of this machine, without a service, and return the trained network.
 
@@ -72,12 +78,13 @@ def train(
         directory: base of relative paths in a job that is no file.
         workers: instead of the job's number.
         progress: show the progress on standard error.
+        track: receive the metrics of each epoch, such as `tensorboard:DIR`; see `trackers.opener`.
 
     Raises:
         InvalidSpec: the job or its data break rules; nothing has been started.
-        ValueError: the data cannot be written to a file.
+        ValueError: the data cannot be written to a file, or a tracker is unknown.
         JobNotSucceeded: training failed.
-        MissingExtra: the packages of the extra `local` are not installed.
+        MissingExtra: the packages of the extra `local` or of a tracker are not installed.
         KeyboardInterrupt: after all processes have ended; nothing of the run is kept.
     """
     if missing_packages("local"):
@@ -86,7 +93,9 @@ def train(
 
         def use(spec: JobSpec, base: Path) -> Trained:
             with_values = with_data(with_workers(workers, spec), data, validation, Path(folder))
-            return train_here(with_values, base, Path(folder) / "run", progress)
+            name = f"{re.sub('[^a-z0-9]+', '-', spec.display_name.lower()) or 'train'}-{secrets.token_hex(3)}"
+            with tracking(track, name, partial(print, file=sys.stderr)) as trackers:
+                return train_here(with_values, base, Path(folder) / "run", progress, trackers=trackers)
 
         return with_job(job, data, directory, use)
 
@@ -109,7 +118,9 @@ def with_workers(workers: int | None, spec: JobSpec) -> JobSpec:
     return spec.model_copy(update={"resources": resources})
 
 
-def train_here(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Trained:
+def train_here(
+    spec: JobSpec, directory: Path, run: Path, progress: bool, *, trackers: Sequence[Tracking] = ()
+) -> Trained:
     """Do what `train` does with a job whose data are files.
 
     Args:
@@ -117,6 +128,7 @@ def train_here(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Tra
         directory: base of its relative paths.
         run: folder for checkpoints and the model.
         progress: show the progress on standard error.
+        trackers: receive the metrics of each epoch.
     """
     from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE
@@ -124,7 +136,11 @@ def train_here(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Tra
     from raydient.workers.network import load_model
 
     held_out: list[NDArray[int64] | None] = []
-    finished = _run(spec, run, directory, progress, lambda prepared: held_out.append(prepared.dataset.held_out))
+
+    def begin(prepared: "Prepared") -> None:
+        held_out.append(prepared.dataset.held_out)
+
+    finished = _run(spec, run, directory, progress, begin, trackers=trackers)
     if finished.outcome is not Outcome.SUCCEEDED:
         state = "CANCELLED" if finished.outcome is Outcome.CANCELLED else "FAILED"
         message = finished.message or f"training was {finished.outcome}"
@@ -134,11 +150,19 @@ def train_here(spec: JobSpec, directory: Path, run: Path, progress: bool) -> Tra
     return Trained(history, model, finished.epoch, finished.message, *held_out)
 
 
-def _run(spec: JobSpec, run: Path, directory: Path, progress: bool, begin: "Callable[[Prepared], None]") -> "Finished":
+def _run(
+    spec: JobSpec,
+    run: Path,
+    directory: Path,
+    progress: bool,
+    begin: "Callable[[Prepared], None]",
+    *,
+    trackers: Sequence[Tracking] = (),
+) -> "Finished":
     """Train to the end; see `embedded.train`."""
     data, validation = data_here(spec, directory)
     from raydient.server import embedded
-    from raydient.server.training.reports import Report
+    from raydient.server.training.reports import EpochEnded, Report
 
     from .cli.display import open_display, show_report
     from .cli.runs import sha256_of
@@ -147,6 +171,9 @@ def _run(spec: JobSpec, run: Path, directory: Path, progress: bool, begin: "Call
     with open_display() if progress else nullcontext() as display, one_thread():
 
         def show(report: Report) -> None:
+            if isinstance(report, EpochEnded):
+                for tracker in trackers:
+                    tracker.epoch(report.epoch, report.step, report.metrics)
             if display is not None:
                 with suppress(OSError):  # a closed terminal or pipe must not end training
                     show_report(display, report, spec.training.epochs)

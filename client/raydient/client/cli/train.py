@@ -12,6 +12,7 @@ import click
 
 from .display import open_display, show_report, value_text, without_repetition
 from .failures import FAILED, INTERRUPTED, WRONG_USAGE, Failure, reading
+from .following import open_trackers, track_option
 from .options import debug_option, json_option, need_packages, need_writable
 from .output import echo, print_json, print_pairs
 from .resuming import check_resumable, kept, open_runs, print_runs, signals_interrupt
@@ -41,6 +42,7 @@ class Options:
     cluster: str | None
     numerics: str | None
     history: Path | None
+    track: tuple[str, ...]
 
 
 @click.command()
@@ -51,6 +53,7 @@ class Options:
 @click.option("--cluster", type=click.Choice(["local", "ray"]), help="local if not given.")
 @click.option("--numerics", type=click.Choice(["strict", "any", "portable"]), help="Instead of the job file's.")
 @click.option("--history", metavar="CURVE.csv", type=click.Path(dir_okay=False, path_type=Path), help=HISTORY_HELP)
+@track_option
 @click.option("--resume", metavar="[NAME]", is_flag=False, flag_value="", help="Go on with an interrupted run.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs that are kept.")
 @click.option("--remove", metavar="NAME", help="Remove a run that is kept.")
@@ -65,6 +68,7 @@ def train(
     cluster: str | None,
     numerics: str | None,
     history: Path | None,
+    track: tuple[str, ...],
     resume: str | None,
     list_runs: bool,
     remove: str | None,
@@ -83,7 +87,7 @@ def train(
             raise Failure(f"{history}: the history is written as CSV: give a name that ends in .csv", WRONG_USAGE)
         need_writable(history)
     runs = open_runs()
-    options = Options(output, workers, transport, cluster, numerics, history)
+    options = Options(output, workers, transport, cluster, numerics, history, track)
     if list_runs:
         print_runs(runs, as_json)
     elif remove is not None:
@@ -119,7 +123,7 @@ def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         with runs.begin(run) as folder, kept(folder):
-            finished, metrics = _finish(folder, replace(run, name=folder.name), spec, output, options.history)
+            finished, metrics = _finish(folder, replace(run, name=folder.name), spec, output, options)
     _print_result(finished, metrics, output, as_json)
 
 
@@ -146,7 +150,7 @@ def _resume(runs: "Runs", name: str, as_json: bool, options: Options) -> None:
         try:
             spec = _with(options, validate_job(run.specification))
             with kept(folder):
-                finished, metrics = _finish(folder, run, spec, output, options.history)
+                finished, metrics = _finish(folder, run, spec, output, options)
         except InvalidSpec as error:
             message = "; ".join(map(str, error.errors))
             raise Failure(f"{name} cannot go on: {message}", WRONG_USAGE, "INVALID_SPEC") from error
@@ -161,9 +165,7 @@ def _usable(output: Path) -> Path:
     return output
 
 
-def _finish(
-    folder: Path, run: "Run", spec: "JobSpec", output: Path, history: Path | None
-) -> tuple["Finished", "Metrics"]:
+def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path, options: Options) -> tuple["Finished", "Metrics"]:
     """Train to the end and write model and history; return its metrics. Raises Failure, KeyboardInterrupt."""
     from raydient.server.clusters.member import environment
 
@@ -175,9 +177,9 @@ def _finish(
 
     from .runs import write_run
 
-    finished, metrics = _run(folder, run, spec)
-    if history is not None:
-        _write_history(folder / HISTORY_FILE, history)
+    finished, metrics = _run(folder, run, spec, options.track)
+    if options.history is not None:
+        _write_history(folder / HISTORY_FILE, options.history)
     if finished.outcome is Outcome.PAUSED:
         with suppress(OSError):
             echo(finished.message or f"a checkpoint was taken at step {finished.step}", err=True)
@@ -235,7 +237,7 @@ def _deliver(model: Path, output: Path) -> None:
             export_model(load_model(model), ExportFormat(output.suffix), file)
 
 
-def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metrics"]:
+def _run(folder: Path, run: "Run", spec: "JobSpec", track: tuple[str, ...]) -> tuple["Finished", "Metrics"]:
     """Train and show progress. Returns the outcome and the metrics of the last epoch."""
     from raydient.server import embedded
     from raydient.server.training import reports
@@ -248,7 +250,11 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
         need_packages("Training on Ray", "server", "ray")
     metrics: Metrics = {}
     orders: list[control.RunOrder] = []
-    with open_display() as display, signals_interrupt() as interruption:
+    with (
+        open_trackers(track, run.name) as trackers,
+        open_display() as display,
+        signals_interrupt() as interruption,
+    ):
 
         def show(report: reports.Report) -> None:
             nonlocal metrics
@@ -256,6 +262,8 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
                 interruption.begin(lambda: orders.append(control.Command(control.Order.PAUSE)))
             if isinstance(report, reports.EpochEnded):
                 metrics = report.metrics
+                for tracker in trackers:
+                    tracker.epoch(report.epoch, report.step, report.metrics)
             with suppress(OSError):  # a closed terminal or pipe must not end training
                 show_report(display, report, spec.training.epochs)
 
