@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from raydient.spec.dataset import Dataset as DatasetSpec
-from raydient.spec.dates import FORMS
+from raydient.spec.dates import FORMS, read_date, seconds_of
+from raydient.workers.data.moments import _in_common_form, seconds_of_texts
 
 MOMENTS = [datetime(2026, 11, 30, 8, 30), None, datetime(1969, 7, 20, 20, 17, 40, 250_000), datetime(2024, 2, 29)]
 PARTS = {"date": {"parts": ["year", "month", "day", "weekday", "hour", "second"]}, "impute": "median"}
@@ -35,6 +36,36 @@ def test_a_date_becomes_its_parts(load_file):
     data = load_file(FILE, columns={"opened": {"date": {"parts": ["month", "year"]}}})
     assert data.train.x.tolist() == [[11, 2026, 1], [1, 2000, 2]]
     assert load_file(FILE, columns=DAYS).train.x[1].tolist() == [1.5, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-30",
+        " 2026-11-30 08",
+        "2026-11-30T08:30",
+        "2026-11-30 08:30:59",
+        "1969-07-20T20:17:40.25",
+        "0001-01-01",
+        "9999-12-31T23:59:59.999999",
+        "2024-02-29T00:00:00.000001",
+        "NA",
+        "",
+        "nan",
+        "1969-12-31 23:59:59.5",
+    ],
+)
+def test_the_fast_reader_of_texts_finds_what_the_exact_one_does(text):
+    moment = read_date(text)
+    (value,) = _in_common_form(pa.array([text], pa.large_string())).to_pylist()
+    assert value == (None if moment is None else seconds_of(moment))
+
+
+@pytest.mark.parametrize("text", ["0000-01-01", "2026-02-30", "20261130", "1", "2026-11-30T24:00", "30.11.2026", "x"])
+def test_what_is_no_date_is_none_for_the_fast_reader_too(text):
+    assert read_date(text) is None
+    with pytest.raises(pa.ArrowInvalid):
+        seconds_of_texts(pa.array(["2026-11-30", text], pa.large_string()))
 
 
 def test_what_comes_after_the_date_applies_to_each_part(load_file):

@@ -1,5 +1,6 @@
 """Converts dates and times, texts or values of Arrow's types, to seconds since 1970 and to texts in ISO 8601."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from raydient.spec.date_arrays import seconds_of_array
 from raydient.spec.dates import read_date, seconds_of
-from raydient.spec.values import is_missing
+from raydient.spec.values import MISSING, is_missing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MISSING = pa.array(sorted(MISSING), pa.large_string())
 _NOT_A_TIME = int(np.datetime64("NaT", "us").astype(np.int64))
 
 
@@ -26,6 +28,8 @@ def seconds_of_texts(texts: pa.LargeStringArray) -> pa.DoubleArray:
     Raises:
         ArrowInvalid: a text is not a date.
     """
+    with suppress(pa.ArrowInvalid):
+        return _in_common_form(texts)
     encoded = texts.dictionary_encode()  # dates repeat, and Python parses them one by one
     seconds = []
     for text in encoded.dictionary.to_pylist():
@@ -34,6 +38,20 @@ def seconds_of_texts(texts: pa.LargeStringArray) -> pa.DoubleArray:
             raise pa.ArrowInvalid(f"{text!r:.100} is not a date")
         seconds.append(None if moment is None else seconds_of(moment))
     return pa.array(seconds, pa.float64()).take(encoded.indices)
+
+
+def _in_common_form(texts: pa.LargeStringArray) -> pa.DoubleArray:
+    """As `seconds_of_texts`, for the forms that Arrow parses, in a tenth of the time: without a zone, to microseconds.
+
+    Raises:
+        ArrowInvalid: a text has another form, or is no date.
+    """
+    plain = pc.ascii_trim_whitespace(texts)
+    moments = pc.cast(pc.if_else(pc.is_in(plain, _MISSING), None, plain), pa.timestamp("us"))
+    seconds = seconds_of_typed(moments)
+    if pc.any(pc.is_inf(seconds)).as_py():
+        raise pa.ArrowInvalid("a year is 0")
+    return pc.if_else(pc.is_nan(seconds), None, seconds)
 
 
 def seconds_of_typed(values: pa.Array) -> pa.DoubleArray:
