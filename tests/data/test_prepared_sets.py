@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +161,14 @@ def test_a_set_without_room_is_not_kept(load_file, folder, monkeypatch, gib):
     monkeypatch.setenv(CACHE_GIB, gib)
     assert load_file(table(), **SETTINGS).kept is None
     assert not folder.exists()
+
+
+def test_half_of_the_free_room_is_left(load_file, folder, monkeypatch):
+    size = sum(path.stat().st_size for path in load_file(table(), **SETTINGS).kept.path.parent.iterdir())
+    shutil.rmtree(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * size - 10_000))
+    assert load_file(table(), **SETTINGS).kept is None
+    assert list(folder.iterdir()) == []
 
 
 def test_a_full_disk_keeps_nothing_and_training_goes_on(load_file, folder, monkeypatch):

@@ -120,7 +120,7 @@ class Budget:
 
 def scratch() -> Path:
     """Return the folder for large files that nothing else names."""
-    return Path(os.environ.get("TMPDIR") or (SCRATCH if SCRATCH.is_dir() else gettempdir()))
+    return Path(os.environ.get("TMPDIR") or (SCRATCH if os.access(SCRATCH, os.W_OK) else gettempdir()))
 
 
 def available_bytes() -> int:

@@ -96,6 +96,8 @@ class PreparedSets:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(size)
+            if size > shutil.disk_usage(self._folder).free / 2:
+                return dataset  # what else is on the disk needs room too
             written = Path(mkdtemp(prefix=".", dir=self._folder))
             _write(written, dataset, arrays, places)
             if not (self._folder / key).exists():
