@@ -139,6 +139,23 @@ def test_a_table_with_other_columns_is_uploaded_with_the_same_bits(folder: Path,
     assert bits_of(load_from(packed, **settings)) == bits_of(load_from(folder / "table.csv", **settings))
 
 
+def test_tables_in_several_folders_name_images_in_their_own(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "others"
+    (other / "no").mkdir(parents=True)
+    (other / "no" / "0.png").write_bytes(content(picture(9)))
+    for place in (folder, other):
+        (place / "table.csv").write_text("image,label\nno/0.png,a\n")
+    spec = Dataset.model_validate({"uri": "x", "inputs": IMAGE})
+    for number, data in enumerate(((folder / "table.csv", other / "table.csv"), (folder, other))):
+        (tmp_path / str(number)).mkdir()
+        packed = pack(data, spec, "dataset.uri", tmp_path / str(number))
+        settings = {"uri": "x", "label": "label", "inputs": IMAGE, "split": {"test": 0.0}}
+        outputs = [Output(layer="out", label="label", loss=LOSS)]
+        expected = load(Dataset.model_validate(settings), data, outputs, 1)
+        assert bits_of(load_from(packed)) == bits_of(expected)
+        assert np.array_equal(expected.train.x[-1], (np.asarray(picture(9)) / 255).astype(np.float32))
+
+
 def test_images_are_standardized_by_pixel(folder: Path) -> None:
     data = load_from(folder, standardize=True)
     np.testing.assert_allclose(data.train.x.mean(axis=0), 0, atol=1e-6)

@@ -7,7 +7,7 @@ from raydient.spec.csv_text import PLAIN
 from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL, Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.idx import IdxFile, is_idx, labels_of, open_idx
-from raydient.spec.patterns import DataPath, are_several, paths_of
+from raydient.spec.patterns import DataPath, are_several, files_of, paths_of
 
 from .image_packing import pack_images
 from .joining import join, naming
@@ -16,8 +16,8 @@ from .joining import join, naming
 def pack(data: DataPath, dataset: Dataset | None, field: str, folder: Path) -> Path:
     """Return one file with the data that paths name: itself, or a new one.
 
-    Several files become one table, the images and labels of IDX files the arrays of an NPZ
-    file, and images that a table names by their paths, or that lie in a folder, an Arrow file with their bytes.
+    Several files become one table, the images and labels of IDX files the arrays of an NPZ file, and images that a
+    table names by their paths, or that lie in a folder, an Arrow file with their bytes.
 
     Args:
         data: names the files.
@@ -33,10 +33,14 @@ def pack(data: DataPath, dataset: Dataset | None, field: str, folder: Path) -> P
     path = paths_of(data)[0]
     if is_idx(path) and not are_several(data):
         return _pack_idx(path, field, folder / f"{path.name}.npz")
-    file = join(data, dialect, field, folder) if are_several(data) else path
-    if dataset is not None and dataset.images and file.suffix.lower() != ".npz":
-        return pack_images(file, dataset, field, path if path.is_dir() else path.parent, folder)
-    return file
+    if dataset is not None and dataset.images and path.suffix.lower() != ".npz":
+        parts = []
+        for number, file in enumerate(files_of(data)):  # each names images in its own folder
+            (folder / str(number)).mkdir()
+            base = file if file.is_dir() else file.parent
+            parts.append(pack_images(file, dataset, field, base, folder / str(number)))
+        return join(tuple(parts), dialect, field, folder) if len(parts) > 1 else parts[0]
+    return join(data, dialect, field, folder) if are_several(data) else path
 
 
 def _pack_idx(images: Path, field: str, output: Path) -> Path:

@@ -195,8 +195,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _key(spec: JobSpec, dataset: DataPath, validation: DataPath | None) -> str:
     """Return a key of everything that the result depends on; empty if the result must not be cached."""
-    if spec.training.initial_weights:
-        return ""  # another job's files, which may change
+    if spec.training.initial_weights or spec.dataset.images:
+        return ""  # other files, of another job or of images that a table names, which may change
     contents = [identity(file) for file in (dataset, validation) if file is not None]
     if not all(contents):
         return ""
