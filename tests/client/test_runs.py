@@ -1,6 +1,8 @@
 """The runs of `raydient train`: names, locks, lists, removal, resumption and refusals."""
 
 import json
+import os
+import time
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -91,6 +93,18 @@ def test_a_run_with_a_checkpoint_is_kept_until_it_is_removed(runs: Runs) -> None
         assert (folder.name, run.job) == (name, RUN.job)
     runs.remove(name)
     assert runs.list() == []
+
+
+def test_a_run_that_was_not_used_for_months_is_removed(runs: Runs) -> None:
+    old, recent = begun(runs), begun(runs)
+    for name, days in ((old, 91), (recent, 89)):
+        for part in ("run.json", "checkpoints"):
+            os.utime(runs.root / name / part, (at := time.time() - days * 86_400, at))
+    with runs.take(old):
+        runs.sweep()
+        assert {one.name for one in runs.list()} == {old, recent}, "a process holds it"
+    runs.sweep()
+    assert [one.name for one in runs.list()] == [recent]
 
 
 def test_damaged_checkpoints_are_kept_and_partial_ones_are_not(runs: Runs) -> None:

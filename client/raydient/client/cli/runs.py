@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,8 @@ from .failures import NOT_ALLOWED, NOT_FOUND, WRONG_USAGE, Failure
 
 RUN_FILE, LOCK_FILE, ALL_LOCK = "run.json", "lock", ".lock"
 FORMAT = "raydient-run/2"
+KEPT_DAYS = 90
+"""Days for which a run that did not end is kept after its last use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,11 @@ class Runs:
                 _let_go(lock)
 
     def sweep(self) -> None:
-        """Remove folders that no process holds and that have no checkpoint."""
+        """Remove folders that no process holds and that have no checkpoint, or were last used `KEPT_DAYS` ago."""
         with self._all():
             for folder in self._folders():
-                lock = None if has_checkpoint(folder) else _hold(folder)
+                is_kept = has_checkpoint(folder) and time.time() - _last_use(folder) < KEPT_DAYS * 86_400
+                lock = None if is_kept else _hold(folder)
                 if lock is not None:
                     shutil.rmtree(folder, ignore_errors=True)
                     _let_go(lock)
@@ -181,6 +185,14 @@ class Runs:
         with (self.root / ALL_LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _last_use(folder: Path) -> float:
+    """Unix time at which a run last began, or took a checkpoint; now, if that is unknown."""
+    try:
+        return max(path.stat().st_mtime for path in (folder / RUN_FILE, folder / "checkpoints") if path.exists())
+    except (OSError, ValueError):
+        return time.time()
 
 
 def has_checkpoint(folder: Path) -> bool:
