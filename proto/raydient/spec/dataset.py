@@ -25,6 +25,10 @@ SAMPLE_WEIGHT = "sample weight"
 """Name of the weights among the columns read beside the inputs; it has a space, which no label's name has."""
 
 
+def _columns_of(inputs: Mapping[str, Input]) -> list[str]:
+    return [column for input_ in inputs.values() for column in input_.columns]
+
+
 class Dataset(Model):
     """The file of samples, and which of its columns or arrays are features, labels and weights.
 
@@ -139,7 +143,7 @@ class Dataset(Model):
     @classmethod
     def _a_column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
         inputs, labels = info.data.get("inputs", {}), info.data.get("labels", {}) or {LABEL: info.data.get("label")}
-        taken = {*info.data.get("features", ()), *labels.values(), *(c for i in inputs.values() for c in i.columns)}
+        taken = {*info.data.get("features", ()), *labels.values(), *_columns_of(inputs)}
         if column in taken:
             raise ValueError(f'"{column}" is an input or a label, so it cannot be the weight too')
         return column
@@ -153,9 +157,13 @@ class Dataset(Model):
             raise ValueError("stands instead of `labels`: leave one of them out")
         if info.data.get("label") != DEFAULT_LABEL:
             raise ValueError("stands instead of `label`: leave one of them out")
-        inputs = {c for i in info.data.get("inputs", {}).values() for c in i.columns}
+        taken = {
+            *info.data.get("features", ()),
+            *_columns_of(info.data.get("inputs", {})),
+            info.data.get("sample_weight"),
+        }
         for column in columns:
-            if column in {*info.data.get("features", ()), *inputs, info.data.get("sample_weight")}:
+            if column in taken:
                 raise ValueError(f'"{column}" is an input or the weight, so it cannot be a label too')
         return distinct(columns)
 
@@ -164,9 +172,9 @@ class Dataset(Model):
     def _columns_of_numbers(cls, columns: dict[str, ColumnSettings], info: ValidationInfo) -> dict[str, ColumnSettings]:
         inputs, features = info.data.get("inputs", {}), info.data.get("features", ())
         labels = info.data.get("labels", {}) or {LABEL: info.data.get("label")}
-        beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")}
+        listed = {*features, *_columns_of(inputs)}
+        beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")} - listed
         categories = {column for input_ in inputs.values() if input_.is_text for column in input_.columns}
-        listed = {*features, *(column for input_ in inputs.values() for column in input_.columns)}
         images = {column for input_ in inputs.values() if input_.image for column in input_.columns}
         for column, settings in columns.items():
             # an invalid `impute` has an error of its own
@@ -174,7 +182,7 @@ class Dataset(Model):
                 raise ValueError(f'"{column}" has an indicator of missing values, which needs `impute` too')
             if (split := info.data.get("split")) and column == split.column:
                 raise ValueError(f'"{column}" is the column of the split: only inputs are prepared')
-            if column in beside - listed:
+            if column in beside:
                 raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')
             if column in categories:
                 raise ValueError(f'"{column}" holds categories: only numbers and dates are prepared')
@@ -199,16 +207,17 @@ class Dataset(Model):
             if (uri := info.data["uri"]) in validation.uris.values():
                 raise ValueError(f'"{uri}" is the file of the training data: name another one')
             return validation
-        inputs = [column for input_ in info.data["inputs"].values() for column in input_.columns]
+        inputs = _columns_of(info.data["inputs"])
         labels = [*info.data["labels"].values()] or [info.data["label"]]
         names = [*(inputs or info.data["features"] or [DEFAULT_ARRAY]), *labels, info.data.get("sample_weight")]
         used = [name for name in names if name]
+        known = set(used)
         for name in validation.arrays:
-            if name not in used:
+            if name not in known:
                 raise ValueError(f'`arrays`: "{name}" is no array that the job reads; these are {", ".join(used)}')
         if validation.uri is None:
             for name in used:
-                if validation.arrays.get(name, name) in used:
+                if validation.arrays.get(name, name) in known:
                     raise ValueError(f'`arrays`: "{name}" needs an array that the training part does not have')
         return validation
 
