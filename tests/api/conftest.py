@@ -109,7 +109,7 @@ def start(tmp_path, fake_runner):
     """Returns a function that starts a service with these settings; its `client` is connected to it."""
     with ExitStack() as stack:
 
-        def start(runner=None, check=lambda spec, dataset, call, validation: None, **settings):
+        def start(runner=None, check=lambda spec, dataset, call, validation, kept: None, **settings):
             place = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "state_directory": tmp_path / "state"}
             place |= {"disk_reserve_bytes": 0}
             served = Served(Settings(**(place | settings)), runner or fake_runner(), check)

@@ -163,8 +163,8 @@ def main(calls, seed):
         served = Served(
             settings,
             runner,
-            lambda spec, dataset, call, validation: check(
-                spec, dataset, validation=validation, jobs=Path(folder) / "state" / "jobs"
+            lambda spec, dataset, call, validation, kept: check(
+                spec, dataset, validation=validation, jobs=Path(folder) / "state" / "jobs", kept=kept
             ),
         )
         with closing(served), grpc.insecure_channel(served.running.address) as channel:

@@ -111,3 +111,20 @@ def test_a_name_of_no_dataset_is_not_found(client, refused, name):
 def test_registering_is_not_implemented(client, refused):
     error = refused(client.datasets.RegisterDataset, pb.RegisterDatasetRequest(uri="/x"))
     assert error.code is StatusCode.UNIMPLEMENTED
+
+
+def test_a_job_keeps_the_uploaded_model_that_it_starts_from(start, runner, refused, tmp_path):
+    checked = []
+    client = start(runner, lambda spec, dataset, call, validation, kept: checked.append(kept)).client
+    model = client.upload(b"weights", "digits.safetensors")
+    assert (model.format, model.file_name) == (pb.DATASET_FORMAT_SAFETENSORS, "digits.safetensors")
+    job = client.create(training={"initial_weights": {"from": model.name}})
+    stored = tmp_path / "state" / "datasets" / f"{model.sha256}.safetensors"
+    assert checked == [stored]
+    client.datasets.DeleteDataset(pb.DeleteDatasetRequest(name=model.name))
+    assert not stored.exists()
+    assert (tmp_path / "state" / job.name / "initial.safetensors").read_bytes() == b"weights"
+    error = refused(client.create, training={"initial_weights": {"from": model.name}})
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "DATASET_NOT_FOUND")
+    error = refused(client.create, dataset={"uri": client.upload(b"weights", "digits.safetensors").name})
+    assert error.fields == ["spec.dataset.uri"]

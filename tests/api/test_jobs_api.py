@@ -126,7 +126,7 @@ def test_all_broken_rules_are_reported_at_once_with_their_paths(client, refused)
 
 
 def test_violations_found_in_the_data_have_the_same_form(start, refused):
-    def check(spec, dataset, call, validation):
+    def check(spec, dataset, call, validation, kept):
         raise InvalidSpec([FieldError("dataset.label", "there is no column z"), FieldError("", "all is wrong")])
 
     error = refused(start(check=check).client.create)
@@ -134,7 +134,7 @@ def test_violations_found_in_the_data_have_the_same_form(start, refused):
 
 
 def test_many_violations_fit_into_what_clients_accept(start, refused):
-    def check(spec, dataset, call, validation):
+    def check(spec, dataset, call, validation, kept):
         raise InvalidSpec(FieldError(f"network.layers[{n}].dense.units", "ü" * 600) for n in range(1000))
 
     error = refused(start(check=check).client.create)
@@ -361,7 +361,7 @@ def test_curves_by_pages(client, runner, refused):
 
 
 def test_an_internal_error_hides_its_cause_and_paths(start, refused, caplog):
-    def check(spec, dataset, call, validation):
+    def check(spec, dataset, call, validation, kept):
         raise RuntimeError(f"secret at {dataset}")
 
     error = refused(start(check=check).client.create)

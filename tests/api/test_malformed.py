@@ -26,8 +26,8 @@ TOKEN = "t" * 43
 def served(start, runner, tmp_path):
     return start(
         runner,
-        lambda spec, dataset, call, validation: check(
-            spec, dataset, validation=validation, jobs=tmp_path / "state" / "jobs"
+        lambda spec, dataset, call, validation, kept: check(
+            spec, dataset, validation=validation, jobs=tmp_path / "state" / "jobs", kept=kept
         ),
     )
 

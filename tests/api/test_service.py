@@ -56,7 +56,7 @@ def test_reflection_lists_the_services_and_their_files(client):
 def test_a_call_in_progress_is_answered_while_the_service_stops(start, runner):
     checking, go = threading.Event(), threading.Event()
 
-    def check(spec, dataset, call, validation):
+    def check(spec, dataset, call, validation, kept):
         checking.set()
         go.wait()
 
@@ -82,7 +82,7 @@ def test_a_call_in_progress_is_answered_while_the_service_stops(start, runner):
 def endless(began, ended):
     """A check that goes on until its call is abandoned."""
 
-    def check(spec, dataset, call, validation):
+    def check(spec, dataset, call, validation, kept):
         stopped = threading.Event()
         with call.ending(stopped.set):
             began.set()

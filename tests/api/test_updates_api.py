@@ -118,7 +118,7 @@ def test_a_mask_names_fields_of_the_specification(running, change, refused, path
 
 
 def test_the_specification_is_compared_with_the_data_again(start, runner, refused):
-    def check(spec, dataset, call, validation):
+    def check(spec, dataset, call, validation, kept):
         if spec.training.epochs == 9:
             raise InvalidSpec([FieldError("training.schedule.cosine.decay_steps", "does not fit")])
 

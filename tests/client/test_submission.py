@@ -196,3 +196,21 @@ def test_a_violation_outside_the_specification_is_a_refused_request(client: Clie
     with pytest.raises(RequestRefused) as caught:
         client.submit(job_yaml, request_id="x" * 99)
     assert [str(v) for v in caught.value.violations] == ["request_id: too long"]
+
+
+def test_a_local_model_is_uploaded_as_a_start(client: Client, service, job_yaml: Path) -> None:
+    model = job_yaml.with_name("digits.safetensors")
+    model.write_bytes(b"weights")
+    text = job_yaml.read_text()
+    job_yaml.write_text(text + "training: {initial_weights: {from: digits.safetensors, exclude: [b.*]}}\n")
+    client.submit(job_yaml)
+    client.submit(job_yaml, pd.DataFrame({"a": [1.5], "b": [2], "y": [0.0]}))
+    assert service.uploads.count(b"weights") == 1
+    for request in service.requests["CreateTrainingJob"]:
+        start = request.spec.training.initial_weights
+        assert start == type(start)(**{"from": f"datasets/{hashlib.sha256(b'weights').hexdigest()}", "exclude": ["b.*"]})
+    for name, problem in (("no.safetensors", "no such file"), ("points.csv", "not a .safetensors file")):
+        job_yaml.write_text(text.replace("points.csv", "no.csv") + f"training: {{initial_weights: {name}}}\n")
+        with pytest.raises(InvalidSpec, match=problem) as refused:
+            client.submit(job_yaml)
+        assert [error.path for error in refused.value.errors] == ["dataset.uri", "training.initial_weights"]

@@ -10,7 +10,7 @@ from raydient.workers.data import FORMATS, find_format
 
 def test_every_format_has_its_value_in_the_api():
     names = [f"DATASET_FORMAT_{format_.name}" for format_ in FORMATS if format_.is_stored]
-    assert ["DATASET_FORMAT_UNSPECIFIED", *names] == DatasetFormat.keys()
+    assert ["DATASET_FORMAT_UNSPECIFIED", *names, "DATASET_FORMAT_SAFETENSORS"] == DatasetFormat.keys()
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,24 @@ def test_a_job_goes_on_without_the_one_whose_weights_it_began_with(spec, data, t
     assert digest == finished.digest
 
 
+def test_an_uploaded_model_is_the_start_that_it_is_locally(spec, data, tmp_path):
+    plain = spec(2, epochs=2)
+    begun = {**plain, "training": {**plain["training"], "initial_weights": "first.safetensors"}}
+    with serving(tmp_path / "state") as (_, client):
+        first = client.submit(plain).wait()
+        first.download(tmp_path / "first.safetensors")
+        second = client.submit(begun, directory=tmp_path)
+        client.delete_dataset(second.spec.training.initial_weights.from_)
+        digest = second.wait().digest
+        assert digest != first.digest
+        damaged = tmp_path / "damaged.safetensors"
+        damaged.write_bytes((tmp_path / "first.safetensors").read_bytes()[:-4])
+        with pytest.raises(InvalidSpec, match=r"training\.initial_weights: datasets/.* is no safetensors file"):
+            client.submit(begun | {"training": {**begun["training"], "initial_weights": damaged.name}}, directory=tmp_path)
+    again = tmp_path / "again"
+    assert digest == train(validate_job(begun), data, directory=again, report=lambda _: None, files=tmp_path).digest
+
+
 def test_cancel_ends_every_process_of_the_job(spec, tmp_path):
     with serving(tmp_path / "state") as (server, client):
         running = client.submit(spec(2, epochs=100_000))

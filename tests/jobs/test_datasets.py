@@ -356,3 +356,27 @@ def test_an_id_is_never_a_path(datasets, name):
     with pytest.raises(NotFound) as caught:
         Sources(datasets, []).find(f"datasets/{name}")
     assert caught.value.reason == "DATASET_NOT_FOUND"
+
+
+def test_a_model_is_stored_and_is_a_start_and_no_data(datasets, folder, make_spec):
+    sources = Sources(datasets, [])
+    model, data = upload(datasets, b"weights", "digits.safetensors"), upload(datasets)
+
+    def found(uri, start):
+        return sources.find_all(make_spec(uri=f"datasets/{uri}").with_initial_weights(start))
+
+    assert found(data.id, f"datasets/{model.id}") == (datasets.path(data.id), None, folder / f"{model.id}.safetensors")
+    assert found(data.id, "jobs/one")[2] is None
+    with pytest.raises(InvalidSpec) as refused:
+        found(model.id, f"datasets/{data.id}")
+    uri, start = refused.value.errors
+    assert (uri.path, start.path) == ("dataset.uri", "training.initial_weights")
+    assert f"datasets/{model.id} is a model, 'digits.safetensors', and no data: upload" in uri.message
+    assert f"datasets/{data.id} is a file of data, 'digits.csv', and not of a model: name" in start.message
+    for absent in ("0" * 64, "../raydient.db", ""):
+        with pytest.raises(NotFound):
+            found(data.id, f"datasets/{absent}")
+    with pytest.raises(InvalidRequest, match=r"none of \.csv"):
+        datasets.receive("digits.safetensors")
+    with pytest.raises(AlreadyExists):
+        datasets.stored("digits.csv", model.id)

@@ -87,6 +87,18 @@ def opened(state):
         database.close()
 
 
+def test_an_uploaded_model_is_restored_with_its_name(state, make, opened):
+    content = b"weights"
+    id_ = hashlib.sha256(content).hexdigest()
+    make("one", file_names={f"datasets/{id_}": "digits.safetensors"}, uri="/data/a.csv")
+    (state / "datasets").mkdir()
+    (state / "datasets" / f"{id_}.safetensors").write_bytes(content)
+    rebuilt = rebuild(state)
+    assert (rebuilt.datasets, rebuilt.problems) == ([id_], [])
+    stored = DatasetStore(opened(), state / "datasets").get(id_)
+    assert (stored.name, stored.is_model) == ("digits.safetensors", True)
+
+
 def test_jobs_and_datasets_are_restored(state, make, opened):
     uri = f"datasets/{SHA256}"
     names = {uri: "digits.csv"}

@@ -356,9 +356,11 @@ def test_the_name_of_a_job_means_its_model(tmp_path):
     [
         ("jobs/a-1", {"files": True}, "is a job of a service, which is not asked here"),
         ("jobs/a-2", {"jobs": True}, "there is no model of jobs/a-2"),
-        ("model.safetensors", {"jobs": True}, "is a file, which `raydient train` alone reads"),
-        ("jobs/../secret", {"jobs": True}, "is a file, which `raydient train` alone reads"),
-        ("/etc/passwd", {"jobs": True}, "is a file, which `raydient train` alone reads"),
+        ("datasets/" + "0" * 64, {"files": True}, "is a file of a service, which is not asked here"),
+        ("datasets/" + "0" * 64, {"jobs": True}, "was deleted meanwhile: upload the model again"),
+        ("model.safetensors", {"jobs": True}, "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model"),
+        ("jobs/../secret", {"jobs": True}, "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model"),
+        ("/etc/passwd", {"jobs": True}, "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model"),
         ("absent.safetensors", {"files": True}, "there is no file 'absent.safetensors'"),
     ],
 )

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.json_format import ParseDict
 
 from raydient.spec.dataset import Dataset
-from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.job import JobSpec
 from raydient.spec.patterns import DataPath, data_path
 from raydient.v1 import dataset_service_pb2 as dataset_api
@@ -23,7 +23,7 @@ from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
 from .cross_validation import CrossValidation, labelled, results_of, with_folds
-from .data_file import AnyJob, local_files, with_data, with_job
+from .data_file import START, AnyJob, local_files, local_start, with_data, with_job
 from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
@@ -108,7 +108,7 @@ class Client:
     ) -> Job:
         """Submit a job: a specification, the same as plain data, or the path of a job file.
 
-        Local data files are uploaded first, unless the server has their content; paths are relative to the job file, or
+        Local files of data and of initial weights are uploaded first, unless the server has their content; paths are relative to the job file, or
         to `directory` where there is no job file. `data` replaces `dataset.uri`: a DataFrame, a mapping of columns or
         arrays, a pair of samples and labels, or the path of a file; see `write_data`. When this returns, the job is
         durable.
@@ -177,8 +177,17 @@ class Client:
         return results_of(self.submit_folds(job, data, folds=folds, directory=directory), progress=progress)
 
     def _on_server(self, spec: JobSpec, directory: Path) -> JobSpec:
-        """Upload the local data files of a job, and return it with their names on the server. Raises InvalidSpec."""
-        files, dataset = local_files(spec.dataset, directory), spec.dataset
+        """Upload the local files of a job, and return it with their names on the server. Raises InvalidSpec."""
+        errors: list[FieldError] = []
+        files, dataset, start = {}, spec.dataset, None
+        with collecting(errors):
+            files = local_files(dataset, directory)
+        with collecting(errors):
+            start = local_start(spec, directory)
+        if errors:
+            raise InvalidSpec(errors)
+        if start is not None:
+            spec = spec.with_initial_weights(self._upload_file(START, start))
         both = (dataset.training_uris, dataset.validation_uris)
         return spec.with_uris(*(self._stored(uris, files, dataset) for uris in both))
 
@@ -199,10 +208,14 @@ class Client:
     def _upload(self, field: str, data: DataPath, dataset: Dataset) -> str:
         """Upload the local file of a setting, or several as one, and return the name on the server."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-            try:
-                return upload(self._connection, pack(data, dataset, field, Path(folder))).name
-            except RequestRefused as error:
-                raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
+            return self._upload_file(field, pack(data, dataset, field, Path(folder)))
+
+    def _upload_file(self, field: str, path: Path) -> str:
+        """Upload the file of a setting and return its name on the server. Raises InvalidSpec."""
+        try:
+            return upload(self._connection, path).name
+        except RequestRefused as error:
+            raise InvalidSpec(FieldError(field, v.message) for v in error.violations) from error
 
     def _submit(self, spec: JobSpec, validate_only: bool, request_id: str | None) -> Job:
         request = api.CreateTrainingJobRequest(

@@ -19,6 +19,7 @@ from raydient.spec.validation import valid_parts, validate_job
 
 from .data_writing import write_data
 
+START = "training.initial_weights"
 Result = TypeVar("Result")
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 """A specification, the same as plain data, or the path of a job file."""
@@ -68,6 +69,27 @@ def _local_file(field: str, uri: str, directory: Path, dataset: Dataset) -> Path
     if path.is_dir():
         problem += ", but a folder, which needs an input of images in `dataset.inputs`"
     raise InvalidSpec([FieldError(field, f'"{uri}": {problem} (looked for {path})')])
+
+
+def local_start(spec: JobSpec, directory: Path) -> Path | None:
+    """Return the local file of `training.initial_weights`, relative to `directory`.
+
+    It is None if the job names none, a job of the service, or a model that the service has.
+
+    Raises:
+        InvalidSpec: there is no such file, or its suffix is not that of a model.
+    """
+    name = spec.training.initial_weights.from_ if spec.training.initial_weights else ""
+    if not name or re.fullmatch(r"jobs/[a-z0-9][a-z0-9-]*|datasets/[0-9a-f]{64}", name):
+        return None
+    path = directory / name
+    if not path.is_file():
+        problem = f"no such file (looked for {path}); name it, a job of the service (jobs/ID) or an upload (datasets/ID)"
+    elif path.suffix.lower() != ".safetensors":
+        problem = "not a .safetensors file, which `raydient train` and `raydient download` write"
+    else:
+        return path
+    raise InvalidSpec([FieldError(START, f'"{name}": {problem}')])
 
 
 def data_here(spec: JobSpec, directory: Path) -> tuple[DataPath, DataPath | None]:

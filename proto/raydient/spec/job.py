@@ -12,6 +12,7 @@ from .base import Line, Model, OneOf
 from .dataset import Dataset
 from .exchange import Exchange
 from .functions import Empty
+from .initial_weights import InitialWeights
 from .network import Network
 from .sources import by_fields
 from .training import Training
@@ -126,6 +127,12 @@ class JobSpec(Model):
     resources: Resources = Resources()
     monitoring: Monitoring = Monitoring()
     exchange: Exchange = Exchange()
+
+    def with_initial_weights(self, name: str) -> Self:
+        """Return the job with another `training.initial_weights.from`."""
+        choice = self.training.initial_weights or InitialWeights(**{"from": name})
+        choice = choice.model_copy(update={"from_": name})
+        return self.model_copy(update={"training": self.training.model_copy(update={"initial_weights": choice})})
 
     def with_uris(self, data: Sequence[str], validation: Sequence[str]) -> Self:
         """Return the job with other `Dataset.training_uris` and `validation_uris`."""

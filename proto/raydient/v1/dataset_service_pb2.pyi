@@ -18,11 +18,13 @@ class DatasetFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DATASET_FORMAT_NPZ: _ClassVar[DatasetFormat]
     DATASET_FORMAT_PARQUET: _ClassVar[DatasetFormat]
     DATASET_FORMAT_ARROW: _ClassVar[DatasetFormat]
+    DATASET_FORMAT_SAFETENSORS: _ClassVar[DatasetFormat]
 DATASET_FORMAT_UNSPECIFIED: DatasetFormat
 DATASET_FORMAT_CSV: DatasetFormat
 DATASET_FORMAT_NPZ: DatasetFormat
 DATASET_FORMAT_PARQUET: DatasetFormat
 DATASET_FORMAT_ARROW: DatasetFormat
+DATASET_FORMAT_SAFETENSORS: DatasetFormat
 
 class Dataset(_message.Message):
     __slots__ = ("name", "file_name", "format", "size_bytes", "sha256", "create_time")

@@ -115,7 +115,7 @@ class DatasetServiceServicer(object):
         """Deletes a dataset.
 
         NOT_FOUND            DATASET_NOT_FOUND, unless allow_missing
-        FAILED_PRECONDITION  DATASET_IN_USE: a job that has not ended trains on it
+        FAILED_PRECONDITION  DATASET_IN_USE: a job that has not ended trains on these data
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

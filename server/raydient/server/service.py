@@ -27,7 +27,7 @@ GRACE_SECONDS = 5.0
 """Time that calls in progress may take after that."""
 CALL_THREADS = 32
 """Maximum number of calls that wait for the store or a file at a time."""
-Check = Callable[[JobSpec, DataPath, Call, DataPath | None], None]
+Check = Callable[[JobSpec, DataPath, Call, DataPath | None, Path | None], None]
 """Compares a specification with its data; see `JobManager`."""
 log = logging.getLogger(__name__)
 

@@ -165,11 +165,11 @@ def metric_message(point: records.MetricPoint) -> training_job_pb2.Metric:
 
 def dataset_message(dataset: records.Dataset) -> dataset_service_pb2.Dataset:
     """A dataset as a message."""
-    format_ = find_format(dataset.name)
+    format_ = "SAFETENSORS" if dataset.is_model else getattr(find_format(dataset.name), "name", "UNSPECIFIED")
     return dataset_service_pb2.Dataset(
         name=f"datasets/{dataset.id}",
         file_name=dataset.name,
-        format=f"DATASET_FORMAT_{format_.name if format_ else 'UNSPECIFIED'}",
+        format=f"DATASET_FORMAT_{format_}",
         size_bytes=dataset.size_bytes,
         sha256=dataset.id,
         create_time=_time(dataset.created),

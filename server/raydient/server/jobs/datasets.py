@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from tempfile import NamedTemporaryFile
@@ -15,18 +16,19 @@ from raydient.files import remove_leftovers, sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError
-from raydient.workers.data import FORMATS, SUFFIXES, array_mend, find_format, find_suffix
+from raydient.workers.data import FORMATS, SUFFIXES, array_mend
 
 from .database import Database
 from .directory import entries
 from .disk import Reserve, disk_may_be_full
-from .records import Dataset
+from .records import MODEL_SUFFIX, Dataset
 from .removals import Removals, decide_removal, withdraw_removal
 from .rows import dataset_record, dataset_row
 from .schema import datasets as _datasets
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = ".upload-"
+_DATA = tuple(suffix for format_ in FORMATS if format_.is_stored for suffix in format_.suffixes)
 
 
 class DatasetStore:
@@ -110,7 +112,7 @@ class DatasetStore:
     def stored(self, name: str, sha256: str) -> Dataset | None:
         """The dataset with this content, or None. Raises AlreadyExists if it is stored with another suffix."""
         dataset = self._find(sha256)
-        if dataset is not None and dataset.suffix != find_suffix(name):
+        if dataset is not None and dataset.suffix != replace(dataset, name=name).suffix:
             message = f"the same bytes are stored as {dataset.name}; delete datasets/{dataset.id} first"
             raise AlreadyExists(message, reason="DATASET_OF_OTHER_FORMAT")
         return dataset
@@ -161,7 +163,7 @@ class DatasetStore:
         with file.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
             status = os.fstat(opened.fileno())
-        if file.name not in {digest + suffix for suffix in SUFFIXES}:
+        if file.name not in {digest + suffix for suffix in (*SUFFIXES, MODEL_SUFFIX)}:
             raise DataLoss(f"its content has the SHA-256 {digest}", reason="CHECKSUM_MISMATCH")
         created = datetime.fromtimestamp(status.st_mtime, UTC)
         row = sa.insert(_datasets).values(dataset_row(Dataset(digest, name, status.st_size, created)))
@@ -241,24 +243,32 @@ class Upload(Incoming):
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidRequest if a file may not have this name."""
-    if error := _bad_name(name):
+    """Raise InvalidRequest if a file of data may not have this name."""
+    if error := _bad_name(name, _DATA):
         raise InvalidRequest([error], reason="INVALID_HEADER")
 
 
-def _bad_name(name: str) -> FieldError | None:
+def _bad_name(name: str, suffixes: Sequence[str]) -> FieldError | None:
     if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
         return FieldError("header.file_name", f"{name[:300]!r} is not a file name of 1 to 255 bytes without folders")
-    if (format_ := find_format(name)) is None or not format_.is_stored:
-        suffixes = (suffix for format_ in FORMATS if format_.is_stored for suffix in format_.suffixes)
+    if not _ends_in(name, suffixes):
         mend = f"; {text}" if (text := array_mend(name)) else ""
         return FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}{mend}")
     return None
 
 
+def is_stored(name: str) -> bool:
+    """True if files of this name are stored, of data or of a model."""
+    return _ends_in(name, (*_DATA, MODEL_SUFFIX))
+
+
+def _ends_in(name: str, suffixes: Sequence[str]) -> bool:
+    return any(name.lower().endswith(suffix) and len(name) > len(suffix) for suffix in suffixes)
+
+
 def check_header(name: str, size_bytes: int, sha256: str) -> None:
     """Raise InvalidRequest with every broken rule of an upload's header."""
-    errors = [error] if (error := _bad_name(name)) else []
+    errors = [error] if (error := _bad_name(name, (*_DATA, MODEL_SUFFIX))) else []
     if size_bytes < 1:
         errors.append(
             FieldError("header.size_bytes", "the file is empty" if size_bytes == 0 else f"{size_bytes} is negative")

@@ -31,7 +31,7 @@ class Description:
 
     Attributes:
         job: the job's record at its creation.
-        file_names: the original names of the uploaded datasets that the job reads, by `datasets/{id}`.
+        file_names: the original names of the uploaded files that the job reads, by `datasets/{id}`.
     """
 
     job: Job

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from raydient.files import sync_folder
 from raydient.server.calls import Call
 from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed, NotFound
+from raydient.server.training.initial_weights import KEPT_FILE, keep_weights
 from raydient.spec.amending import EPOCHS, MAX_STEPS, amended, value_at
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
@@ -39,7 +42,8 @@ class JobManager:
     """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
     `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and stops with the call.
-    The last argument has the files of `dataset.validation.uri`, if there are any.
+    The last two arguments have the files of `dataset.validation.uri`, if there are any, and the uploaded model that the job
+    starts from; that file need not exist.
 
     Attributes:
         store, datasets: for reading.
@@ -51,7 +55,7 @@ class JobManager:
         self,
         stores: Stores,
         dispatcher: Dispatcher,
-        check: Callable[[JobSpec, DataPath, Call, DataPath | None], None],
+        check: Callable[[JobSpec, DataPath, Call, DataPath | None, Path | None], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
@@ -81,10 +85,10 @@ class JobManager:
         job = replace(job, spec=spec)
         with self._admission:
             call.check()
-            self._sources.find_files(spec.dataset)  # may have been deleted during the check
+            *_, start = self._sources.find_all(spec)  # may have been deleted during the check
             if self.dispatcher.waiting >= QUEUE_LIMIT:
                 raise Exhausted(f"the queue is full: {QUEUE_LIMIT} jobs wait", reason="QUEUE_FULL")
-            stored = self._store(job)
+            stored = self._store(job, start)
             if isinstance(stored, Job) and stored.id == job.id:
                 self.dispatcher.submit(stored)
         return stored
@@ -99,8 +103,8 @@ class JobManager:
             message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidSpec([FieldError("resources.workers", message)])
         spec = self._remote.stored(spec, call)
-        dataset, validation = self._sources.find_files(spec.dataset)
-        self._check(spec, dataset, call, validation)
+        dataset, validation, start = self._sources.find_all(spec)
+        self._check(spec, dataset, call, validation, start)
         return spec
 
     def preview(self, spec: JobSpec, call: Call | None = None) -> Job:
@@ -135,7 +139,7 @@ class JobManager:
         if errors := _ends_that_have_passed(job, changes):
             raise InvalidSpec(errors)
         dataset, validation = self._sources.find_files(after.dataset)
-        self._check(after, dataset, call or Call(), validation)
+        self._check(after, dataset, call or Call(), validation, self._directory.job(job_id) / KEPT_FILE)
         return self.dispatcher.amend(job_id, changes, len(job.updates))
 
     def delete(self, job_id: str) -> None:
@@ -165,14 +169,17 @@ class JobManager:
             log.warning("%s is not in the database; it is left alone", path)
         self._describe(known)
 
-    def _store(self, job: Job) -> Job | UnreadableJob:
-        """Store a job with its description, or neither. Returns the stored job."""
+    def _store(self, job: Job, start: Path | None) -> Job | UnreadableJob:
+        """Store a job with its description and its copy of the model `start`, or none of them. Returns the stored job."""
         place = folder_name(job.id)
         self._removals.plan(place)  # `JobStore.add` withdraws it in the transaction that stores the job
         stored: Job | UnreadableJob | None = None
         try:
             with disk_may_be_full():
                 write_description(self._directory.job(job.id), self._description(job))
+                if start is not None:
+                    keep_weights(start, self._directory.job(job.id) / KEPT_FILE)
+                    sync_folder(self._directory.job(job.id))
             stored = self.store.add(job)
         finally:
             if stored is None or stored.id != job.id:
@@ -191,7 +198,8 @@ class JobManager:
 
     def _description(self, job: Job) -> Description:
         names = {}
-        for uri in job.spec.dataset.uris.values():
+        start = job.spec.training.initial_weights
+        for uri in (*job.spec.dataset.uris.values(), *([start.from_] if start else [])):
             with suppress(NotFound):  # the data of a job that has ended may be deleted
                 if uri.startswith(STORED):
                     names[uri] = self.datasets.get(uri.removeprefix(STORED)).name

@@ -18,11 +18,10 @@ from raydient.server.training.checkpoint_files import saved_step
 from raydient.server.training.history import HISTORY_FILE, read_history
 from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import EpochEnded
-from raydient.workers.data import find_format
 from raydient.workers.network import ModelError, load_model
 
 from .database import Database
-from .datasets import DatasetStore
+from .datasets import DatasetStore, is_stored
 from .description import Description, UnreadableDescription, read_description
 from .directory import StateDirectory, entries
 from .records import Job
@@ -105,7 +104,7 @@ def _add_datasets(
     datasets = DatasetStore(database, directory.datasets)
     names = {uri: name for each in descriptions for uri, name in each.file_names.items()}
     for file in entries(directory.datasets):
-        if not file.is_file() or find_format(file) is None:
+        if not file.is_file() or not is_stored(file.name):
             rebuilt.problems.append(f"{file} is left alone: it is not a file of a dataset")
             continue
         try:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
@@ -13,6 +14,9 @@ from raydient.steps.amendments import Amendment
 from raydient.workers.data import find_suffix
 
 from .states import State
+
+MODEL_SUFFIX = ".safetensors"
+"""Suffix of the names of uploaded models."""
 
 
 def allowed_workers(least: int, most: int, scaled: int) -> WorkerRange:
@@ -299,4 +303,9 @@ class Dataset:
     @property
     def suffix(self) -> str:
         """Suffix of the name in lower case, which selects the format, such as `.csv`."""
-        return find_suffix(self.name)
+        return MODEL_SUFFIX if self.is_model else find_suffix(self.name)
+
+    @property
+    def is_model(self) -> bool:
+        """True for a model, which jobs start from; false for data."""
+        return PurePath(self.name).suffix.lower() == MODEL_SUFFIX

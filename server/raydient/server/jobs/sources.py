@@ -1,11 +1,13 @@
-"""Finds the files of a `dataset.uri` on this machine: uploaded files, or some below a data root. No other is opened."""
+"""Finds the files of a job on this machine: uploaded files, or data below a data root. No other is opened."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raydient.server.errors import NotPermitted
 from raydient.spec.dataset import Dataset
-from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.server.training.initial_weights import FIELD
+from raydient.spec.errors import FieldError, InvalidSpec, collecting
+from raydient.spec.job import JobSpec
 from raydient.spec.patterns import DataPath, are_files, data_path, opened_files
 
 from .datasets import DatasetStore
@@ -14,7 +16,7 @@ STORED = "datasets/"
 
 
 class Sources:
-    """Finds data files.
+    """Finds data files and uploaded models.
 
     `roots` are folders whose files jobs may read; links are followed before a path is compared with them.
     """
@@ -22,6 +24,32 @@ class Sources:
     def __init__(self, datasets: DatasetStore, roots: Sequence[Path]) -> None:
         self._datasets = datasets
         self._roots = tuple(root.resolve() for root in roots)
+
+    def find_all(self, spec: JobSpec) -> tuple[DataPath, DataPath | None, Path | None]:
+        """Return `find_files` and `find_start`. Raises their errors; both are tried before InvalidSpec."""
+        errors: list[FieldError] = []
+        data = validation = start = None
+        with collecting(errors):
+            data, validation = self.find_files(spec.dataset)
+        with collecting(errors):
+            start = self.find_start(spec)
+        if errors or data is None:
+            raise InvalidSpec(errors)
+        return data, validation, start
+
+    def find_start(self, spec: JobSpec) -> Path | None:
+        """Path of the uploaded model that a job starts from; None if it names none, or another job's.
+
+        Raises NotFound, InvalidSpec.
+        """
+        name = spec.training.initial_weights.from_ if spec.training.initial_weights else ""
+        if not name.startswith(STORED):
+            return None
+        uploaded = self._datasets.get(name.removeprefix(STORED))
+        if not uploaded.is_model:
+            text = f"{name} is a file of data, {uploaded.name!r}, and not of a model"
+            raise _invalid(FIELD, f"{text}: name a .safetensors file that `raydient train` or `download` wrote")
+        return self._datasets.path(uploaded.id)
 
     def find_files(self, dataset: Dataset) -> tuple[DataPath, DataPath | None]:
         """Paths of the data and of held-out data of their own; None if there are none. Raises the errors of `find`."""
@@ -37,7 +65,11 @@ class Sources:
         Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec.
         """
         if uri.startswith(STORED):
-            return self._datasets.path(uri.removeprefix(STORED))
+            uploaded = self._datasets.get(uri.removeprefix(STORED))
+            if uploaded.is_model:
+                text = f"{uri} is a model, {uploaded.name!r}, and no data"
+                raise _invalid(field, f"{text}: upload a file of data; a job starts from a model by {FIELD}")
+            return self._datasets.path(uploaded.id)
         if "://" in uri:
             raise _invalid(
                 field, f"{uri[:200]!r} is a URL, which no job reads; upload the file and use datasets/{{id}}"

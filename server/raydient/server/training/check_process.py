@@ -33,6 +33,7 @@ class Question:
         dataset: paths of the data.
         validation: paths of the held-out data; empty if they have no file of their own.
         jobs: path of the folder of all jobs.
+        kept: path of the initial weights if that file exists; empty to look among the jobs.
         memory: bytes that the check may use.
         seconds: wall time that it may take.
         find_problems: `module:name` of the function that checks.
@@ -44,6 +45,7 @@ class Question:
     dataset: Sequence[str]
     validation: Sequence[str]
     jobs: str
+    kept: str
     memory: int
     seconds: float
     find_problems: str
@@ -120,6 +122,7 @@ def _answer(question: Question) -> Answer | None:
             dataset,
             validation=from_texts(question.validation),
             jobs=Path(question.jobs),
+            kept=Path(question.kept) if question.kept else None,
             memory_bytes=question.machine,
             profile=None if question.profile is None else PROFILE.validate_python(question.profile),
             learn=learned.append,

@@ -83,8 +83,17 @@ class Checker:
         self._known: OrderedDict[str, Outcome] = OrderedDict()
         self._spare: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, spec: JobSpec, dataset: DataPath, call: Call, validation: DataPath | None = None) -> None:
+    def __call__(
+        self,
+        spec: JobSpec,
+        dataset: DataPath,
+        call: Call,
+        validation: DataPath | None = None,
+        kept: Path | None = None,
+    ) -> None:
         """Compare a specification with the files of `dataset`, and with those of its held-out data if it has any.
+
+        The file `kept` has its initial weights if it exists, see `prepare`.
 
         The result is cached by the identity of the files and the parts of the specification that it depends on. The
         facts about the data are kept too: a job that reads the same content in the same way, with another network,
@@ -100,7 +109,7 @@ class Checker:
         with self._lock:
             errors = self._known.get(key) if key else None
         if errors is None:
-            errors = self._run(spec, dataset, call, validation)
+            errors = self._run(spec, dataset, call, validation, kept)
             if key:
                 self._remember(key, errors)
         if errors:
@@ -119,7 +128,9 @@ class Checker:
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
-    def _run(self, spec: JobSpec, dataset: DataPath, call: Call, validation: DataPath | None) -> Outcome:
+    def _run(
+        self, spec: JobSpec, dataset: DataPath, call: Call, validation: DataPath | None, kept: Path | None
+    ) -> Outcome:
         memory = int(self._limits.memory_share * self._available())
         reading = self._profiles.reading(spec, dataset, validation)
         profile = self._profiles.find(reading)
@@ -128,6 +139,7 @@ class Checker:
             dataset=to_texts(dataset),
             validation=to_texts(validation),
             jobs=str(self._jobs),
+            kept=str(kept or ""),
             memory=memory,
             seconds=self._limits.seconds,
             find_problems=self._find_problems,

@@ -1,4 +1,7 @@
-"""Finds the file of `training.initial_weights`: another job's model, or a path where paths are allowed."""
+"""Finds the file of `training.initial_weights`: another job's model, or a path where paths are allowed.
+
+A service keeps an uploaded model in the job's folder (`KEPT_FILE`) before the job is accepted.
+"""
 
 import os
 import re
@@ -28,6 +31,7 @@ MODEL_FILE = "model.safetensors"
 KEPT_FILE = "initial.safetensors"
 """Name of the file in a job's folder that keeps its initial weights."""
 _JOB = re.compile(r"jobs/([a-z0-9][a-z0-9-]*)")
+_UPLOADED = re.compile(r"datasets/[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,13 @@ def find_weights(name: str, *, jobs: Path | None = None, files: Path | None = No
         if not path.is_file():
             raise _invalid(f"there is no model of {name}: the job does not exist, or has not SUCCEEDED")
         return path
+    if _UPLOADED.fullmatch(name):
+        if jobs is not None:
+            raise _invalid(f"{name} was deleted meanwhile: upload the model again")
+        raise _invalid(f"{name} is a file of a service, which is not asked here: name a file of this machine")
     if files is None:
-        raise _invalid(
-            f"{name[:200]!r} is a file, which `raydient train` alone reads; name a job of the service, jobs/ID"
-        )
+        text = f"{name[:200]!r} is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model"
+        raise _invalid(f"{text}; `raydient submit` uploads a local file by itself")
     path = files / name
     if not path.is_file():
         raise _invalid(f"there is no file {name!r}")
@@ -124,7 +131,7 @@ def find_weights(name: str, *, jobs: Path | None = None, files: Path | None = No
 
 
 def keep_weights(model: Path, kept: Path) -> None:
-    """Link another job's model to `kept`, so that it survives the deletion of that job. Model files never change.
+    """Link a model to `kept`, so that it survives its deletion elsewhere. Model files never change.
 
     Raises:
         InvalidSpec: the other job was deleted meanwhile.

@@ -141,6 +141,7 @@ def check(
     *,
     validation: DataPath | None = None,
     jobs: Path | None = None,
+    kept: Path | None = None,
     memory_bytes: int | None = None,
     profile: Profile | None = None,
     learn: Callable[[Profile], None] = lambda profile: None,
@@ -150,7 +151,7 @@ def check(
     Args:
         spec: the job's specification.
         dataset: the data file or files.
-        validation, jobs, memory_bytes: see `prepare`.
+        validation, jobs, kept, memory_bytes: see `prepare`.
         profile: facts about the data from an earlier check of the same content with the same `reading`. The file is
             read again only if a loss encodes labels in another way than those before, or for
             `training.initial_weights`, whose categories and classes are compared with those of the data.
@@ -158,7 +159,7 @@ def check(
             valid; also if something else is invalid.
     """
     if spec.training.initial_weights:
-        prepare(spec, dataset, validation=validation, jobs=jobs, memory_bytes=memory_bytes, folder=jobs)
+        prepare(spec, dataset, validation=validation, jobs=jobs, kept=kept, memory_bytes=memory_bytes, folder=jobs)
     elif profile is None or not profile.covers(spec.network.named_outputs):
         known = profile.labels if profile else {}
         prepare(
