@@ -208,7 +208,9 @@ def test_a_local_model_is_uploaded_as_a_start(client: Client, service, job_yaml:
     assert service.uploads.count(b"weights") == 1
     for request in service.requests["CreateTrainingJob"]:
         start = request.spec.training.initial_weights
-        assert start == type(start)(**{"from": f"datasets/{hashlib.sha256(b'weights').hexdigest()}", "exclude": ["b.*"]})
+        assert start == type(start)(
+            **{"from": f"datasets/{hashlib.sha256(b'weights').hexdigest()}", "exclude": ["b.*"]}
+        )
     for name, problem in (("no.safetensors", "no such file"), ("points.csv", "not a .safetensors file")):
         job_yaml.write_text(text.replace("points.csv", "no.csv") + f"training: {{initial_weights: {name}}}\n")
         with pytest.raises(InvalidSpec, match=problem) as refused:

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from prometheus_client.parser import text_string_to_metric_families
 
-from raydient.client import JobNotSucceeded
+from raydient.client import InvalidSpec, JobNotSucceeded
 from raydient.server.embedded import train
 from raydient.spec.validation import validate_job
 from raydient.workers.network import load_model
@@ -158,7 +158,9 @@ def test_an_uploaded_model_is_the_start_that_it_is_locally(spec, data, tmp_path)
         damaged = tmp_path / "damaged.safetensors"
         damaged.write_bytes((tmp_path / "first.safetensors").read_bytes()[:-4])
         with pytest.raises(InvalidSpec, match=r"training\.initial_weights: datasets/.* is no safetensors file"):
-            client.submit(begun | {"training": {**begun["training"], "initial_weights": damaged.name}}, directory=tmp_path)
+            client.submit(
+                begun | {"training": {**begun["training"], "initial_weights": damaged.name}}, directory=tmp_path
+            )
     again = tmp_path / "again"
     assert digest == train(validate_job(begun), data, directory=again, report=lambda _: None, files=tmp_path).digest
 

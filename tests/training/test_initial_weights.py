@@ -358,8 +358,16 @@ def test_the_name_of_a_job_means_its_model(tmp_path):
         ("jobs/a-2", {"jobs": True}, "there is no model of jobs/a-2"),
         ("datasets/" + "0" * 64, {"files": True}, "is a file of a service, which is not asked here"),
         ("datasets/" + "0" * 64, {"jobs": True}, "was deleted meanwhile: upload the model again"),
-        ("model.safetensors", {"jobs": True}, "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model"),
-        ("jobs/../secret", {"jobs": True}, "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model"),
+        (
+            "model.safetensors",
+            {"jobs": True},
+            "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model",
+        ),
+        (
+            "jobs/../secret",
+            {"jobs": True},
+            "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model",
+        ),
         ("/etc/passwd", {"jobs": True}, "is none of jobs/ID, a job of the service, and datasets/ID, an uploaded model"),
         ("absent.safetensors", {"files": True}, "there is no file 'absent.safetensors'"),
     ],

@@ -108,10 +108,10 @@ class Client:
     ) -> Job:
         """Submit a job: a specification, the same as plain data, or the path of a job file.
 
-        Local files of data and of initial weights are uploaded first, unless the server has their content; paths are relative to the job file, or
-        to `directory` where there is no job file. `data` replaces `dataset.uri`: a DataFrame, a mapping of columns or
-        arrays, a pair of samples and labels, or the path of a file; see `write_data`. When this returns, the job is
-        durable.
+        Local files of data and of initial weights are uploaded first, unless the server has their content; paths are
+        relative to the job file, or to `directory` where there is no job file. `data` replaces `dataset.uri`: a
+        DataFrame, a mapping of columns or arrays, a pair of samples and labels, or the path of a file; see
+        `write_data`. When this returns, the job is durable.
 
         Args:
             job: what to train.

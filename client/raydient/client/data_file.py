@@ -84,7 +84,9 @@ def local_start(spec: JobSpec, directory: Path) -> Path | None:
         return None
     path = directory / name
     if not path.is_file():
-        problem = f"no such file (looked for {path}); name it, a job of the service (jobs/ID) or an upload (datasets/ID)"
+        problem = (
+            f"no such file (looked for {path}); name it, a job of the service (jobs/ID) or an upload (datasets/ID)"
+        )
     elif path.suffix.lower() != ".safetensors":
         problem = "not a .safetensors file, which `raydient train` and `raydient download` write"
     else:

@@ -1,4 +1,4 @@
-"""`raydient dataset`: data files that the service keeps."""
+"""`raydient dataset`: data files and models that the service keeps."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ name_argument = click.argument("name", metavar="DATASET")
 
 @click.group()
 def dataset() -> None:
-    """Data files that the service keeps."""
+    """Data files, and models to start from, that the service keeps."""
 
 
 @dataset.command()

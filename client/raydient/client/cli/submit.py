@@ -29,7 +29,7 @@ def submit(
     validate_only: bool,
     as_json: bool,
 ) -> int | None:
-    """Submit a job to the service, with its local data file."""
+    """Submit a job to the service, with its local data files and model to start from."""
     if track and not then_watch:
         raise click.UsageError("--track needs --watch: the metrics are tracked while the job is followed")
     with reading(job) as file, connection.open() as client:

@@ -42,8 +42,8 @@ class JobManager:
     """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
     `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and stops with the call.
-    The last two arguments have the files of `dataset.validation.uri`, if there are any, and the uploaded model that the job
-    starts from; that file need not exist.
+    The last two arguments have the files of `dataset.validation.uri`, if there are any, and the uploaded model that the
+    job starts from, a file that need not exist.
 
     Attributes:
         store, datasets: for reading.
@@ -170,7 +170,7 @@ class JobManager:
         self._describe(known)
 
     def _store(self, job: Job, start: Path | None) -> Job | UnreadableJob:
-        """Store a job with its description and its copy of the model `start`, or none of them. Returns the stored job."""
+        """Store a job with its description and its copy of the model `start`, or nothing. Returns the stored job."""
         place = folder_name(job.id)
         self._removals.plan(place)  # `JobStore.add` withdraws it in the transaction that stores the job
         stored: Job | UnreadableJob | None = None

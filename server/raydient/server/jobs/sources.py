@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raydient.server.errors import NotPermitted
-from raydient.spec.dataset import Dataset
 from raydient.server.training.initial_weights import FIELD
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.job import JobSpec
 from raydient.spec.patterns import DataPath, are_files, data_path, opened_files
