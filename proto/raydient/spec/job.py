@@ -130,7 +130,7 @@ class JobSpec(Model):
 
     def with_initial_weights(self, name: str) -> Self:
         """Return the job with another `training.initial_weights.from`."""
-        choice = self.training.initial_weights or InitialWeights(**{"from": name})
+        choice = self.training.initial_weights or InitialWeights.model_validate({"from": name})
         choice = choice.model_copy(update={"from_": name})
         return self.model_copy(update={"training": self.training.model_copy(update={"initial_weights": choice})})
 
