@@ -10,6 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from raydient.spec.dataset import LABEL
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.network import Output
 from raydient.workers.data import Dataset, limits, loading
 from raydient.workers.data.prepared import CACHE_GIB, PreparedSets
 
@@ -101,6 +104,31 @@ def test_whatever_decides_on_the_values_makes_another_set(load_file, reads, fold
     load_file(changed.pop("content"), **changed)
     assert len(reads) == 2
     assert len(list(folder.iterdir())) == 2
+
+
+def test_a_file_that_moves_to_the_held_out_data_makes_another_set(reads, tmp_path):
+    spec = DatasetSpec.model_validate({"uri": "train/*.csv", "validation": {"uri": "held/*.csv"}, "label": "y"})
+    outputs = [Output(layer="out", label=LABEL, loss="mean_squared_error")]
+    parts = tmp_path / "train", tmp_path / "held"
+    for folder, numbers in zip(parts, ("12", "3"), strict=True):
+        folder.mkdir()
+        for number in numbers:
+            (folder / f"{number}.csv").write_text("a,y\n" + f"{number},1\n" * 20)
+
+    def rows():
+        data = loading.load(spec, parts[0] / "*.csv", outputs, 1, validation=parts[1] / "*.csv")
+        return data.rows("train"), data.rows("test")
+
+    assert rows() == (40, 20)
+    (parts[0] / "2.csv").rename(parts[1] / "2.csv")
+    assert rows() == (20, 40)
+    assert len(reads) == 2
+
+
+def test_names_and_augmentation_do_not_decide(load_file, reads):
+    load_file(table(), **SETTINGS)
+    load_file(table(), name="other.csv", augment={"numbers": {"noise": 0.1}}, **SETTINGS)
+    assert len(reads) == 1
 
 
 def _flip(entry: Path, draw: np.random.Generator) -> None:

@@ -146,7 +146,7 @@ def _key(
     if any(input_.image for input_ in spec.inputs.values()) or any(map(labels_of, paths)):
         return None
     try:
-        return key_of(spec, [file for one in data if one is not None for file in files_of(one)], outputs, seed, start)
+        return key_of(spec, [files_of(one) for one in data if one is not None], outputs, seed, start)
     except OSError:
         return None  # which reading reports
 

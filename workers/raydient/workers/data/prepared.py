@@ -130,13 +130,13 @@ class PreparedSets:
 
 
 def key_of(
-    spec: DatasetSpec, files: Sequence[Path], outputs: Sequence[Output], seed: int, start: Signature | None
+    spec: DatasetSpec, parts: Sequence[Sequence[Path]], outputs: Sequence[Output], seed: int, start: Signature | None
 ) -> str:
     """Return the digest of all that decides on the prepared values.
 
     Args:
         spec: how the files are read and prepared.
-        files: of the training data and of the held-out data, in order; they are read.
+        parts: files of the training data, and of held-out data of their own if there are any, in order; they are read.
         outputs: the network's outputs, whose losses decide how labels are encoded.
         seed: of the split.
         start: inputs and outputs of the model with the initial weights.
@@ -144,11 +144,13 @@ def key_of(
     Raises:
         OSError: a file cannot be read.
     """
-    settings = spec.model_dump(mode="json", exclude={"uri": True, "validation": {"uri"}})
+    names = {"uri": True, "further_uris": True}
+    # augmentation changes samples in the workers, after the preparation
+    settings = spec.model_dump(mode="json", exclude={**names, "augment": True, "validation": names})
     decides = {
         "versions": [_VERSION, version("raydient"), np.__version__],
         "settings": settings,
-        "files": [_sha256_of(file) for file in files],
+        "files": [[_sha256_of(file) for file in files] for files in parts],
         "outputs": [[one.layer, one.label, label_form(one.loss)] for one in outputs],
         "seed": seed,
         "start": None if start is None else start.metadata,
