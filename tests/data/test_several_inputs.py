@@ -127,3 +127,13 @@ def test_errors_of_arrays(errors_of, inputs, arrays, path, message):
     errors = dict(errors_of({**ARRAYS, **arrays}, {"y": "softmax_cross_entropy"}, **settings))
     assert path in errors, errors
     assert message in errors[path]
+
+
+def test_a_column_is_no_number_if_it_is_a_label_or_categories(errors_of):
+    words = "so it cannot be a number"
+    ((path, message),) = errors_of("a,y\n1,2\n3,4\n", "mean_squared_error", inputs={"n": ["a", "y"]})
+    assert (path, message) == ("dataset.inputs.n.columns[1]", f"column 'y' is a label too, {words}")
+    inputs = {"n": "a", "c": {"columns": "a", "categories": True}}
+    ((path, message),) = errors_of("a,y\n1,2\n3,4\n", "mean_squared_error", inputs=inputs)
+    assert path == "dataset.inputs.n.columns[0]"
+    assert message == f"column 'a' is categories or a text in another input too, {words}"

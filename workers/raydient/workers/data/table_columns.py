@@ -92,10 +92,13 @@ def find_columns(names: Sequence[str], spec: DatasetSpec) -> Columns:
         errors += _nameless(names)
         if not inputs[INPUT]:
             errors.append(FieldError("dataset.features", "the file has no column besides the label"))
-    if errors:
-        raise InvalidSpec(errors)
     as_text = {column for input_ in spec.inputs.values() if input_.is_text for column in input_.columns}
     as_text |= {name for _, name in labels}
+    for input_, several in _named_inputs(spec).items():
+        if not (input_ in spec.inputs and (spec.inputs[input_].is_text or spec.inputs[input_].image)):
+            errors += _of_texts([one for one in several if one[1] in as_text], {name for _, name in labels})
+    if errors:
+        raise InvalidSpec(errors)
     as_text |= {column for input_ in spec.inputs.values() if input_.image for column in input_.columns}
     buckets = {column for input_ in spec.inputs.values() if input_.has_missing for column in input_.columns}
     buckets -= {name for _, name in labels}
@@ -114,6 +117,15 @@ def find_columns(names: Sequence[str], spec: DatasetSpec) -> Columns:
         {name: [column(*one, images.get(name)) for one in names] for name, names in inputs.items()},
         {label: [column(*one) for one in several] for label, several in beside.items()},
     )
+
+
+def _of_texts(wanted: Sequence[tuple[str, str]], labels: set[str]) -> list[FieldError]:
+    """Return the errors of columns, by path and name, that are read as texts and wanted as numbers too."""
+    errors = []
+    for path, name in wanted[:SHOWN_ERRORS]:
+        what = "a label" if name in labels else "categories or a text in another input"
+        errors.append(FieldError(path, f"column {quoted(name)} is {what} too, so it cannot be a number"))
+    return errors
 
 
 def _label_paths(spec: DatasetSpec, label: str, names: Sequence[str]) -> list[tuple[str, str]]:
