@@ -204,6 +204,10 @@ def test_numbers_are_below_the_count(text):
         ),
         ({"text": {"tokens": "word", "length": 1, "vocabulary": ["a b"]}}, '"a b" is not one word'),
         ({"text": {"tokens": "character", "length": 1, "vocabulary": ["a", "a"]}}, '"a" is named twice'),
+        (
+            {"text": {"tokens": "word", "length": 1, "vocabulary": ["a", "Cat"], "lowercase": True}},
+            '"Cat" of the vocabulary never occurs in lower case: write "cat"',
+        ),
     ],
 )
 def test_settings_that_mean_nothing(settings, message):

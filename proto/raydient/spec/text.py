@@ -47,6 +47,14 @@ class Text(Model):
                 raise ValueError(f'"{text}" is not one {tokens.kind}')
         return distinct(vocabulary)
 
+    @field_validator("lowercase")
+    @classmethod
+    def _of_the_vocabulary_too(cls, lowercase: bool, info: ValidationInfo) -> bool:
+        for text in info.data.get("vocabulary", ()) if lowercase else ():
+            if text != text.lower():
+                raise ValueError(f'"{text}" of the vocabulary never occurs in lower case: write "{text.lower()}"')
+        return lowercase
+
 
 def split_text(kind: str, text: str) -> list[str]:
     """Return the characters of a text, its words and marks, or for byte pairs what stands between white space."""
