@@ -47,6 +47,8 @@ def test_the_normal_form(url: str, normal: str | None, name: str) -> None:
         ("https://h/x/.%2e/a.csv", "encoded form"),
         ("https://h/x/%252e%252e/a.csv", "encoded form"),
         ("https://h/x%2f..%2Fa.csv", "encoded form"),
+        ("https://h/x%3F/../../a.csv", "`.`, `..`"),
+        ("memory://b/x%3f/../../a.csv", "`.`, `..`"),
         ("https://h\\@evil/a.csv", "backslashes"),
         ("https://h/a b.csv", "spaces"),
         ("https://h/a\n.csv", "control characters"),
@@ -92,6 +94,6 @@ def test_prefixes_end_where_a_name_ends() -> None:
 def test_the_target_of_a_redirect() -> None:
     assert redirected("https://h/a/b.csv", "../c.csv?sig=1") == "https://h/c.csv"
     assert redirected("https://h/a/b.csv", "//169.254.169.254/x") == "https://169.254.169.254/x"
-    for location in ("https://u:p@h/a.csv", "file:///etc/passwd", "https://h/%2e%2e/x"):
+    for location in ("https://u:p@h/a.csv", "file:///etc/passwd", "https://h/%2e%2e/x", "https://h/a/x%3F/../../x"):
         with pytest.raises(ValueError, match=r"leave|write"):
             redirected("https://h/a.csv", location)

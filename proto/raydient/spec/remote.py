@@ -52,7 +52,8 @@ def normalized(url: str) -> str:
         raise ValueError(f"the {scheme} URL has a user name or a password: leave them out, {CREDENTIALS}")
     if _SECRET.search(rest):
         raise ValueError(f"the {scheme} URL has a parameter that may be a secret: leave it out, {CREDENTIALS}")
-    if _ENCODED.search(rest) or any(part in (".", "..") for part in unquote(path).partition("?")[0].split("/")):
+    folders = path.partition("?")[0] if scheme in _WEB else path  # split before decoding: `%3F` belongs to a name
+    if _ENCODED.search(rest) or any(part in (".", "..") for part in unquote(folders).split("/")):
         raise ValueError(
             f"the {scheme} URL has `.`, `..`, or one of these or a slash in encoded form: write it plainly"
         )
