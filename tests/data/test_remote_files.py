@@ -244,6 +244,8 @@ def test_redirects_stay_below_the_allowed_prefixes(web: Any, pauses: list[float]
         assert message.startswith(f"{url}: redirects to ")
         assert message.endswith(", which is not allowed")
         assert "pw" not in message
+    url = serve(web, "/data/a.csv", b"", status=302, URI="/private/a.csv")  # which aiohttp follows too
+    assert f"redirects to {web.url}/private/a.csv, which is not allowed" in refusal(lambda: remote.list(url))
     assert {path.split()[1] for path in web.asked} == {"/data/a.csv"}
     assert pauses == []
 

@@ -143,7 +143,8 @@ class _System:
         import aiohttp  # noqa: PLC0415
 
         async def follow(_: Any, __: Any, redirect: Any) -> None:
-            location = redirect.response.headers.get("Location", "")
+            headers = redirect.response.headers
+            location = headers.get("Location") or headers.get("URI", "")  # as aiohttp chooses the target
             try:
                 target = redirected(str(redirect.response.url), location)
             except ValueError:
