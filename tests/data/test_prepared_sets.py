@@ -199,6 +199,21 @@ def test_half_of_the_free_room_is_left(load_file, folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
+def test_a_folder_that_other_users_may_write_to_is_not_used(load_file, folder, reads, monkeypatch):
+    load_file(table(), **SETTINGS)
+    (entry,) = folder.iterdir()
+    folder.chmod(0o770)
+    assert load_file(table(), **SETTINGS).kept is None
+    assert PreparedSets().find(entry.name) is None
+    folder.chmod(0o700)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+        assert load_file(table(), **SETTINGS).kept is None
+    assert load_file(table(), **SETTINGS).kept is not None
+    assert len(reads) == 3
+    assert list(folder.iterdir()) == [entry]
+
+
 def test_a_full_disk_keeps_nothing_and_training_goes_on(load_file, folder, monkeypatch):
     rename = Path.rename
 
@@ -214,7 +229,7 @@ def test_a_full_disk_keeps_nothing_and_training_goes_on(load_file, folder, monke
 
 
 def test_what_an_ended_process_left_is_removed_after_a_day(load_file, folder):
-    folder.mkdir(parents=True)
+    folder.mkdir(mode=0o700, parents=True)
     for name, age in ((".old", 90_000), (".young", 60)):
         (folder / name).mkdir()
         when = time.time() - age
