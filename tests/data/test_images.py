@@ -249,6 +249,17 @@ def test_images_of_many_pixels_are_refused_before_they_are_decoded(monkeypatch: 
             decoding.decode(header(*size), (4, 5, 3))
 
 
+def test_an_image_without_memory_is_not_called_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    content = io.BytesIO()
+    Image.new("L", (4, 5)).save(content, "PNG")
+    monkeypatch.setattr(decoding, "pixels", full)
+    with pytest.raises(decoding.ImageError, match="does not fit the memory"):
+        decoding.decode(content.getvalue(), (4, 5, 3))
+
+
 def test_images_that_do_not_fit_lie_in_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load_from(folder)
     monkeypatch.setattr(limits, "available_bytes", lambda: 4_000)

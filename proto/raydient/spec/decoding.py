@@ -33,7 +33,7 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> "NDArray[uint8]":
     first is used.
 
     Raises:
-        ImageError: the content is no image, is damaged, or has too many pixels.
+        ImageError: the content is no image, is damaged, has too many pixels, or does not fit the memory.
         ImportError: Pillow is not installed.
     """
     import PIL.Image  # noqa: PLC0415  (an extra)
@@ -49,6 +49,8 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> "NDArray[uint8]":
         raise ImageError(f"is none of the images that are read: {', '.join(FORMATS)}") from None
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         raise ImageError(f"has more pixels than the {MOST_PIXELS:,} that are read") from None
+    except MemoryError:
+        raise ImageError("does not fit the memory that is free") from None
     except Exception as error:  # of many types, from Pillow's plugins
         text = "".join(c if c.isprintable() else " " for c in str(error))[:100] or type(error).__name__
         raise ImageError(f"is damaged: {text}") from error
