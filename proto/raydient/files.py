@@ -164,6 +164,15 @@ def remove_leftovers(folder: Path, disk: Disk = LOCAL) -> None:
                     disk.remove(folder / name)
 
 
+def is_private(folder: Path) -> bool:
+    """Return True if this user alone may write to an existing folder."""
+    try:
+        status = folder.stat()
+    except OSError:  # removed meanwhile
+        return False
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     LOCAL.sync_folder(folder)

@@ -61,7 +61,7 @@ def test_a_failed_download_leaves_nothing_and_a_retry_works(
         raise OSError(28, "No space left on device")
 
     folder = tmp_path / "cache"
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     for name, age in ((".partial-old", 1), (".partial-new", None)):
         (folder / name).write_bytes(b"x")
         os.utime(folder / name, age and (age, age))
@@ -72,6 +72,14 @@ def test_a_failed_download_leaves_nothing_and_a_retry_works(
     assert names(folder) == [".partial-new"]
     cache.local("dataset.uri", URL)
     assert names(folder) == [".partial-new", "a.csv"]
+
+
+def test_a_folder_that_other_users_may_write_to_is_not_used(memory: Any, cache: RemoteCache, tmp_path: Path) -> None:
+    (file,) = cache.local("dataset.uri", URL)
+    assert file.parent.parent.stat().st_mode & 0o777 == 0o700
+    file.parent.parent.chmod(0o777)
+    with pytest.raises(OSError, match="other users of this machine may write to it"):
+        cache.local("dataset.uri", URL)
 
 
 def job(**dataset: Any) -> JobSpec:

@@ -6,10 +6,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import EACCES
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raydient.files import is_private
 from raydient.spec.errors import FieldError, InvalidSpec
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ class RemoteCache:
         """Return the files on this machine with the present content of a URL's files. Raises InvalidSpec, OSError."""
         from raydient.workers.data.remote import RemoteError
 
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_private(self._folder):
+            raise PermissionError(EACCES, "other users of this machine may write to it", str(self._folder))
         try:
             return [self._fetched(file) for file in self._remote.list(url)]
         except RemoteError as error:
@@ -60,7 +65,6 @@ class RemoteCache:
 
     def _make_room(self, size_bytes: int) -> None:
         """Remove parts of downloads that were killed, and the files that were used last while all exceed the budget."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         for partial in self._folder.glob(f"{_PARTIAL}*"):
             with suppress(OSError):  # another process may remove it too
                 if partial.stat().st_mtime < time.time() - _ABANDONED_SECONDS:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from raydient.files import is_private
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
 from raydient.steps.arrays import CACHE_LINE, AnyArray
@@ -75,8 +76,8 @@ class PreparedSets:
     def find(self, key: str) -> Dataset | None:
         """Return a data set whose checksums are right; None if there is none. A damaged one is removed."""
         entry = self._folder / key
-        if not entry.is_dir() or not self._is_private():
-            return None
+        if not entry.is_dir() or not is_private(self._folder):
+            return None  # checksums do not show where an entry comes from
         try:
             dataset = _read(entry)
             os.utime(entry)
@@ -95,7 +96,7 @@ class PreparedSets:
         written = None
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._is_private():
+            if not is_private(self._folder):
                 return dataset
             self._make_room(size)
             if size > shutil.disk_usage(self._folder).free / 2:
@@ -110,14 +111,6 @@ class PreparedSets:
         finally:
             if written is not None:
                 shutil.rmtree(written, ignore_errors=True)
-
-    def _is_private(self) -> bool:
-        """Return False if another user may write to the folder: checksums do not show where an entry comes from."""
-        try:
-            status = self._folder.stat()
-        except OSError:  # removed meanwhile
-            return False
-        return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
     def _make_room(self, size: int) -> None:
         """Remove what was left half-written by a process that has ended, and the least recently used entries."""
