@@ -211,6 +211,13 @@ def test_a_local_model_is_uploaded_as_a_start(client: Client, service, job_yaml:
         assert start == type(start)(
             **{"from": f"datasets/{hashlib.sha256(b'weights').hexdigest()}", "exclude": ["b.*"]}
         )
+    client.submit(job_yaml, initial_weights=model)
+    assert service.requests["CreateTrainingJob"][-1].spec.training.initial_weights == start
+    job_yaml.write_text(text)
+    for name in ("jobs/one", f"datasets/{'0' * 64}"):
+        start = client.submit(job_yaml, initial_weights=name).spec.training.initial_weights
+        assert start is not None
+        assert start.from_ == name
     for name, problem in (("no.safetensors", "no such file"), ("points.csv", "not a .safetensors file")):
         job_yaml.write_text(text.replace("points.csv", "no.csv") + f"training: {{initial_weights: {name}}}\n")
         with pytest.raises(InvalidSpec, match=problem) as refused:

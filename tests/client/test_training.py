@@ -41,6 +41,8 @@ class Training:
             "directory": directory,
             "files": files,
         }
+        start = spec.training.initial_weights
+        self.arguments["start"] = start and load_model(start.from_).digest
         self.arguments["validation"] = validation and validation.read_bytes()
         begin(SimpleNamespace(dataset=SimpleNamespace(held_out=np.array([1]))))
         if isinstance(self.end, BaseException):
@@ -109,6 +111,15 @@ def test_a_model_is_saved_in_each_format(training: Training, tmp_path: Path) -> 
         assert model.save(tmp_path / name).stat().st_size > 100
     with pytest.raises(ValueError, match=r"is \.safetensors, \.onnx or \.npz"):
         model.save(tmp_path / "model.pt")
+
+
+def test_training_starts_from_a_model_or_its_file(training: Training, tmp_path: Path) -> None:
+    model = train(JOB, TABLE, progress=False).model
+    assert training.arguments["start"] is None
+    file = model.save(tmp_path / "first.safetensors")
+    for start in (model, file, str(file)):
+        train(JOB, TABLE, initial_weights=start, progress=False)
+        assert training.arguments["start"] == model.digest
 
 
 def test_a_job_file_is_trained_with_its_data_or_other_data(training: Training, job_yaml: Path, tmp_path: Path) -> None:

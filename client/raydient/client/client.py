@@ -23,7 +23,7 @@ from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
 from .cross_validation import CrossValidation, labelled, results_of, with_folds
-from .data_file import START, AnyJob, local_files, local_start, with_data, with_job
+from .data_file import START, AnyJob, AnyStart, local_files, local_start, with_data, with_job, with_start
 from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
@@ -102,6 +102,7 @@ class Client:
         data: Any = None,
         *,
         validation: Any = None,
+        initial_weights: "AnyStart | None" = None,
         directory: str | os.PathLike[str] = ".",
         validate_only: bool = False,
         request_id: str | None = None,
@@ -117,9 +118,12 @@ class Client:
             job: what to train.
             validation: the same as `data` for the held-out part; replaces `dataset.validation`, and no row of the data
                 is held out.
+            initial_weights: replaces `training.initial_weights.from`: a `LocalModel`, the path of a `.safetensors`
+                file, `jobs/{id}` or `datasets/{id}`.
             directory: base of a relative path of the data, if `job` is not the path of a file.
             validate_only: validate only and create no job. The data is uploaded nevertheless.
-            request_id: calls with the same id create one job. Without it, each call creates a job.
+            request_id: calls with the same id create one job. Without it, each call creates a job. Initial weights have
+                to be a path or a name then, because a `LocalModel` is written to another file in each call.
 
         Raises:
             InvalidSpec: the job breaks rules; the errors have line numbers if `job` is a file.
@@ -127,7 +131,7 @@ class Client:
 
         def submit(spec: JobSpec, directory: Path) -> Job:
             with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-                spec = with_data(spec, data, validation, Path(folder))
+                spec = with_start(with_data(spec, data, validation, Path(folder)), initial_weights, Path(folder))
                 return self._submit(self._on_server(spec, directory), validate_only, request_id)
 
         return with_job(job, data, directory, submit)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
@@ -19,10 +19,16 @@ from raydient.spec.validation import valid_parts, validate_job
 
 from .data_writing import write_data
 
+if TYPE_CHECKING:
+    from .local_model import LocalModel
+
 START = "training.initial_weights"
+_ON_SERVER = re.compile(r"jobs/[a-z0-9][a-z0-9-]*|datasets/[0-9a-f]{64}")
 Result = TypeVar("Result")
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 """A specification, the same as plain data, or the path of a job file."""
+AnyStart: TypeAlias = "LocalModel | str | os.PathLike[str]"
+"""A model to start from: itself, the path of its file, or a name that the service gave."""
 
 
 def local_files(dataset: Dataset, directory: Path) -> dict[str, Path | None]:
@@ -80,7 +86,7 @@ def local_start(spec: JobSpec, directory: Path) -> Path | None:
         InvalidSpec: there is no such file, or its suffix is not that of a model.
     """
     name = spec.training.initial_weights.from_ if spec.training.initial_weights else ""
-    if not name or re.fullmatch(r"jobs/[a-z0-9][a-z0-9-]*|datasets/[0-9a-f]{64}", name):
+    if not name or _ON_SERVER.fullmatch(name):
         return None
     path = directory / name
     if not path.is_file():
@@ -92,6 +98,16 @@ def local_start(spec: JobSpec, directory: Path) -> Path | None:
     else:
         return path
     raise InvalidSpec([FieldError(START, f'"{name}": {problem}')])
+
+
+def with_start(spec: JobSpec, model: "AnyStart | None", folder: Path) -> JobSpec:
+    """Return a job that starts from a model, which is written to `folder` if it is no path; None leaves the job's."""
+    if model is None:
+        return spec
+    if not isinstance(model, str | os.PathLike):
+        model = model.save(folder / "start.safetensors")
+    name = os.fspath(model)
+    return spec.with_initial_weights(name if _ON_SERVER.fullmatch(name) else str(Path(name).absolute()))
 
 
 def data_here(spec: JobSpec, directory: Path) -> tuple[DataPath, DataPath | None]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raydient.spec.job import JobSpec, WorkerRange
 
-from .data_file import AnyJob, data_here, with_data, with_job
+from .data_file import AnyJob, AnyStart, data_here, with_data, with_job, with_start
 from .errors import JobNotSucceeded, MissingExtra
 from .extras import missing_packages
 from .history import History, Point
@@ -61,6 +61,7 @@ def train(
     data: Any = None,
     *,
     validation: Any = None,
+    initial_weights: "AnyStart | None" = None,
     directory: str | os.PathLike[str] = ".",
     workers: int | None = None,
     progress: bool = True,
@@ -75,6 +76,7 @@ def train(
         data: replaces `dataset.uri`: a DataFrame, a mapping of columns or arrays, a pair of samples and labels, or the
             path of a data file; see `write_data`.
         validation: the same for the held-out part; replaces `dataset.validation`, and no row of the data is held out.
+        initial_weights: replaces `training.initial_weights.from`: a `LocalModel`, or the path of a `.safetensors` file.
         directory: base of relative paths in a job that is no file.
         workers: instead of the job's number.
         progress: show the progress on standard error.
@@ -93,6 +95,7 @@ def train(
 
         def use(spec: JobSpec, base: Path) -> Trained:
             with_values = with_data(with_workers(workers, spec), data, validation, Path(folder))
+            with_values = with_start(with_values, initial_weights, Path(folder))
             name = f"{re.sub('[^a-z0-9]+', '-', spec.display_name.lower()) or 'train'}-{secrets.token_hex(3)}"
             with tracking(track, name, partial(print, file=sys.stderr)) as trackers:
                 return train_here(with_values, base, Path(folder) / "run", progress, trackers=trackers)
