@@ -96,6 +96,15 @@ def test_one_array_only(errors_of):
     assert "one array" in message
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_texts_that_are_not_unicode_are_refused(errors_of, order):
+    texts = np.array(["a", "b", "c\ud800", "d"]).astype(f"{order}U2")
+    ((path, message),) = errors_of({"x": X, "y": texts})
+    assert path == "dataset.label"
+    assert message.startswith("'y' has a text in row 3 that is not Unicode")
+    assert errors_of({"x": X, "y": np.array(["", "", "", ""])}) != []  # blank, as before
+
+
 def test_memory_and_disk_are_checked_before_unpacking(errors_of, monkeypatch):
     monkeypatch.setattr(limits, "available_bytes", lambda: 2**20)
     monkeypatch.setattr(limits, "disk_usage", lambda _: SimpleNamespace(free=2**20))

@@ -131,6 +131,25 @@ def test_names_and_augmentation_do_not_decide(load_file, reads):
     assert len(reads) == 1
 
 
+def test_a_file_that_changes_while_it_is_read_is_not_kept(load_file, folder, monkeypatch, tmp_path):
+    read = loading.read
+
+    def changing(*arguments):
+        raw = read(*arguments)
+        (tmp_path / "data.csv").write_text(table(last=0.25))
+        return raw
+
+    monkeypatch.setattr(loading, "read", changing)
+    assert load_file(table(), **SETTINGS).kept is None
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("gib", ["nan", "inf", "-1", "much"])
+def test_a_limit_that_is_no_number_is_that_without_one(monkeypatch, load_file, gib):
+    monkeypatch.setenv(CACHE_GIB, gib)
+    assert load_file(table(), **SETTINGS).kept is not None
+
+
 def _flip(entry: Path, draw: np.random.Generator) -> None:
     rows = bytearray((entry / "rows").read_bytes())
     manifest = json.loads((entry / "manifest").read_text().partition("\n")[2])

@@ -203,9 +203,20 @@ def _labels(y: NDArray[Any]) -> Labels:
     return texts
 
 
+def _no_text(values: NDArray[np.str_]) -> str:
+    """Return why some values are no Unicode texts; empty if all are."""
+    native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    points = native.view(np.uint32).reshape(len(values), -1) if values.itemsize else np.zeros((1, 0), np.uint32)
+    bad = (((points >= 0xD800) & (points <= 0xDFFF)) | (points > 0x10FFFF)).any(axis=1)
+    row = int(bad.argmax()) + 1
+    return f"has a text in row {row} that is not Unicode: save it without lone surrogates" if bad.any() else ""
+
+
 def _converted(wanted: Wanted, arrays: dict[str, NDArray[Any]]) -> list[FieldError]:
     """Make seconds since 1970 of dates, and return the errors of the values."""
     values = arrays[wanted.array]
+    if values.dtype.kind == "U" and (problem := _no_text(values)):
+        return [FieldError(wanted.path, f"{quoted(wanted.array)} {problem}")]
     if not wanted.is_date or values.dtype.kind == "f":  # dates of two inputs are converted once
         if values.dtype.kind == "M":  # the column of the split, in one order with other files
             arrays[wanted.array] = np.datetime_as_string(values.astype("datetime64[us]"))

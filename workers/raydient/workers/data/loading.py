@@ -61,9 +61,11 @@ def load(
     key = None if sets.is_empty else _key(spec, files, outputs, seed, start)
     dataset = None if key is None else sets.find(key)
     if dataset is None:
+        before = _states(files)
         dataset = _load(spec, files, outputs, seed, start, folder=folder)
-        if dataset.folder is not None and (key := key or _key(spec, files, outputs, seed, start)):
-            dataset = sets.keep(key, dataset)
+        # of files that have changed meanwhile, the key may be that of another content
+        if dataset.folder is not None and before and (key := key or _key(spec, files, outputs, seed, start)):
+            dataset = sets.keep(key, dataset) if _states(files) == before else dataset
     return dataset
 
 
@@ -132,6 +134,15 @@ def _load(
     }
     rows = None if spec.validation else test
     return Dataset(samples(0), samples(1), inputs, targets, rows, budget.folder if budget.in_files else None)
+
+
+def _states(data: tuple[DataPath, DataPath | None]) -> list[tuple[int, int, int]]:
+    """Return what tells whether a file was replaced or written to, for each file; nothing if one cannot be read."""
+    try:
+        states = [file.stat() for one in data if one is not None for file in files_of(one)]
+    except OSError:
+        return []
+    return [(state.st_ino, state.st_size, state.st_mtime_ns) for state in states]
 
 
 def _key(

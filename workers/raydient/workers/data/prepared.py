@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import NamedTuple
@@ -151,14 +151,14 @@ def key_of(
     # augmentation changes samples in the workers, after the preparation
     settings = spec.model_dump(mode="json", exclude={**names, "augment": True, "validation": names})
     decides = {
-        "versions": [_VERSION, version("raydient"), np.__version__],
+        "versions": [_VERSION, version("raydient"), np.__version__, version("pyarrow")],
         "settings": settings,
         "files": [[_sha256_of(file) for file in files] for files in parts],
         "outputs": [[one.layer, one.label, label_form(one.loss)] for one in outputs],
         "seed": seed,
         "start": None if start is None else start.metadata,
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
 def _sha256_of(file: Path) -> str:
@@ -191,7 +191,7 @@ def _write(folder: Path, dataset: Dataset, arrays: Mapping[str, AnyArray], place
                 digest.update(part)
                 file.write(part)
             written[name] = place._replace(sha256=digest.hexdigest())
-        file.truncate(max(1, *(place.offset + place.size for place in places.values())))
+        file.truncate(max((place.offset + place.size for place in places.values()), default=1))
     metadata = {"format": FORMAT, **Signature(dataset.inputs, dataset.targets).metadata}
     manifest = {
         "format": _VERSION,
@@ -234,6 +234,7 @@ def _bytes_of(entry: Path) -> int:
 
 def _most_gib() -> float:
     try:
-        return float(os.environ.get(CACHE_GIB) or MOST_GIB)
+        gib = float(os.environ.get(CACHE_GIB) or MOST_GIB)
     except ValueError:
         return MOST_GIB
+    return gib if 0 <= gib < inf else MOST_GIB
