@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -57,9 +58,15 @@ def test_the_record_of_the_training_comes_back(tmp_path, model):
     record = {"version": "0.1.0", "data": {"dataset.uri": "ab"}, "metrics": {"test": {"loss": 0.5}}, "epoch": 3}
     save_model(tmp_path / "m.safetensors", replace(model, training=record))
     assert load_model(tmp_path / "m.safetensors").training == record
-    changed(tmp_path / "m.safetensors", training="[]")
-    with pytest.raises(ModelError, match="damaged metadata: training: Input should be"):
-        load_model(tmp_path / "m.safetensors")
+    for training, field in (
+        ("[]", "training"),
+        ('{"epoch": "<b>"}', "training.epoch"),
+        ('{"metrics": {"test": 1}}', "training.metrics.test"),
+        ('{"gradient_health": {"step": 1, "layers": [{}]}}', "training.gradient_health.layers.0.layer"),
+    ):
+        changed(tmp_path / "m.safetensors", training=training)
+        with pytest.raises(ModelError, match=f"damaged metadata: {re.escape(field)}: "):
+            load_model(tmp_path / "m.safetensors")
 
 
 def test_without_scaling(tmp_path, make_network):

@@ -77,7 +77,7 @@ def _result(content: Content) -> str:
             )
     if not tiles:
         return ""
-    epoch = f"<p>Metrics of epoch {content['epoch']}.</p>" if content.get("epoch") else ""
+    epoch = f"<p>Metrics of epoch {_text(content['epoch'])}.</p>" if content.get("epoch") else ""
     return f'<ul class="tiles">{"".join(tiles)}</ul>{epoch}'
 
 

@@ -123,18 +123,47 @@ class _Input(BaseModel):
     tokens: _Tokens | None = None
 
 
+class _LayerHealth(BaseModel):
+    layer: str
+    gradient_norm: float | None = None
+    update_ratio: float | None = None
+    non_finite_values: int | None = None
+    dead_units_ratio: float | None = None
+
+
+class _Health(BaseModel):
+    step: int
+    layers: list[_LayerHealth]
+
+
+class _Record(BaseModel):
+    """The entries of `Model.training` that are known; each may be absent, and there may be others."""
+
+    version: str = ""
+    specification: dict[str, Any] = {}
+    numerics: dict[str, str] = {}
+    data: dict[str, str] = {}
+    epoch: int = 0
+    metrics: dict[str, dict[str, float]] = {}
+    gradient_health: _Health | None = None
+
+
 _Inputs = TypeAdapter(dict[str, _Input])
 _Targets = TypeAdapter(
     dict[str, tuple[str, tuple[str, ...]] | tuple[str, tuple[str, ...], dict[Literal["mean", "scale"], list[float]]]]
 )
 """By output its label, its classes and, if the label is standardized, the figures of that."""
 _Beside = TypeAdapter(tuple[str, ...] | None)
-_Training = TypeAdapter(dict[str, Any])
+_Training = TypeAdapter(_Record)
 
 
 def read_training(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Read `Model.training`; empty in a file of an earlier version. Raises MetadataError."""
-    return _parsed("training", metadata, _Training) if "training" in metadata else {}
+    if "training" not in metadata:
+        return {}
+    _parsed("training", metadata, _Training)
+    training: dict[str, Any] = json.loads(metadata["training"])  # entries in their order
+    return training
 
 
 def _parsed(name: str, metadata: Mapping[str, str], type_: TypeAdapter[Data]) -> Data:
