@@ -44,9 +44,9 @@ MOST_EPOCHS = 1000
 def curves(metric: str, parts: Sequence[Mapping[str, Any]]) -> str:
     """The curves of a metric over the epochs, one of each part; `parts` are items of `Report.content["curves"]`."""
 
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-
     def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
         values = [value for part in parts for value in part["values"]]
         for part in parts:
             step = max(1, -(-len(part["epochs"]) // MOST_EPOCHS))
@@ -81,7 +81,10 @@ def residuals(name: str, points: Mapping[str, Sequence[float]]) -> str:
     """A histogram of the differences prediction - label."""
 
     def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator
+
         values = [p - y for p, y in zip(points["predictions"], points["labels"], strict=True)]
+        axes.xaxis.set_major_locator(MaxNLocator(5))  # room for long numbers
         axes.hist(values, bins=min(40, max(5, round(len(values) ** 0.5))), color=TRAIN, alpha=0.7)
         axes.axvline(0, color=FAINT, linewidth=1, linestyle="--")
         axes.set_xlabel("prediction - label")

@@ -219,7 +219,7 @@ def _network(content: Content) -> str:
 def _origin(content: Content) -> str:
     pairs = [*data_rows(content), *origin_rows(content)]
     rows = "".join(f"<tr><th>{_text(name)}</th><td><code>{_text(value)}</code></td></tr>" for name, value in pairs)
-    html = f'<div class="scroll"><table class="facts">{rows}</table></div>' if rows else ""
+    html = f'<table class="facts">{rows}</table>' if rows else ""
     if settings := settings_text(content):
         lines = "\n".join(map(_text, settings.splitlines()))
         html += f'<h4>Specification</h4><p class="note">Other settings have their defaults.</p><pre>{lines}</pre>'
