@@ -35,7 +35,7 @@ def opener(target: str) -> Callable[[str], Tracker]:
 
     Args:
         target: `csv:DIR`, `tensorboard:DIR` or `wandb:DIR`, whose folder receives a file or a folder for each run, or
-            `mlflow:URI`, a tracking server or a folder.
+            `mlflow:URI`, a tracking server or a database.
 
     Raises:
         ValueError: there is no such tracker.
