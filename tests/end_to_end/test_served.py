@@ -15,6 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from prometheus_client.parser import text_string_to_metric_families
+from safetensors.numpy import save_file
 
 from raydient.client import InvalidSpec, JobNotSucceeded
 from raydient.server.embedded import train
@@ -145,16 +146,15 @@ def test_a_job_goes_on_without_the_one_whose_weights_it_began_with(spec, data, t
     assert digest == finished.digest
 
 
-def test_an_uploaded_model_is_the_start_that_it_is_locally(spec, data, tmp_path):
+def test_an_uploaded_model_is_the_start_that_it_is_locally(spec, job, data, tmp_path):
+    layout = job().network.layout
+    save_file(layout.views(np.linspace(-0.5, 0.5, layout.size, dtype=np.float32)), tmp_path / "first.safetensors")
     plain = spec(2, epochs=2)
     begun = {**plain, "training": {**plain["training"], "initial_weights": "first.safetensors"}}
     with serving(tmp_path / "state") as (_, client):
-        first = client.submit(plain).wait()
-        first.download(tmp_path / "first.safetensors")
-        second = client.submit(begun, directory=tmp_path)
-        client.delete_dataset(second.spec.training.initial_weights.from_)
-        digest = second.wait().digest
-        assert digest != first.digest
+        submitted = client.submit(begun, directory=tmp_path)
+        client.delete_dataset(submitted.spec.training.initial_weights.from_)
+        digest = submitted.wait().digest
         damaged = tmp_path / "damaged.safetensors"
         damaged.write_bytes((tmp_path / "first.safetensors").read_bytes()[:-4])
         with pytest.raises(InvalidSpec, match=r"training\.initial_weights: datasets/.* is no safetensors file"):
