@@ -32,6 +32,7 @@ from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, to_json
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed
+from raydient.wire.terms import PHASES
 
 WORKERS = 2
 SUMS = 2
@@ -60,7 +61,7 @@ def push_gradients(worker: int, endpoints: Sequence[Endpoint], secret: bytes, ta
     dialled = endpoints[:1] if task.transport is Transport.SHARED_MEMORY else endpoints
     with closing(attach([dial(each, secret, task.transport) for each in dialled], worker, GENERATION)) as channel:
         channel.slot(0).vector[:] = 1e-3
-        sums, nothing = np.zeros(SUMS), (0.0, 0.0, 0.0, 0.0)
+        sums, nothing = np.zeros(SUMS), (0.0,) * len(PHASES)
         began = ended = 0.0
         while (assignment := channel.wait()) is not None:
             now = time.perf_counter()
