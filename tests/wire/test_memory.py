@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.steps.arrays import CACHE_LINE, aligned_zeros
-from raydient.wire.memory import Bundle, Place, Segment
+from raydient.steps.places import Place
+from raydient.wire.memory import Bundle, Segment
 
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),

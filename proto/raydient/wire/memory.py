@@ -10,21 +10,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.arrays import CACHE_LINE
 from raydient.steps.files import reserve
-
-Buffer = bytearray | memoryview
-
-_PLAIN_TYPES = frozenset(np.dtype(code).newbyteorder("<").str for code in "?bBhHiIqQefd")
-"""Booleans and numbers. An array from a peer must not hold pointers."""
+from raydient.steps.places import Place, arranged, arrays_in
 
 
 class Segment:
@@ -79,33 +72,6 @@ class Segment:
             os.close(self.descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The place of one array in a segment: NumPy type string (little-endian), shape, offset in bytes."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return prod(self.shape) * np.dtype(self.dtype).itemsize
-
-    def is_inside(self, size: int) -> bool:
-        """Return True if this is an array of plain values in a segment of `size` bytes; a peer may send any place."""
-        plain = self.dtype in _PLAIN_TYPES and min(self.shape, default=0) >= 0
-        return plain and 0 <= self.offset <= size - self.size
-
-
-def arrays_in(buffer: Buffer, places: Mapping[str, Place]) -> dict[str, NDArray[Any]]:
-    """Return the arrays at some places of a buffer, by name. ValueError if one does not lie inside."""
-    for name, place in places.items():
-        if not place.is_inside(len(buffer)):
-            raise ValueError(f"array {name} does not lie inside its segment")
-    return {name: np.ndarray(place.shape, place.dtype, buffer, place.offset) for name, place in places.items()}
-
-
 class Bundle:
     """Named arrays in one segment. A peer needs the segment and `places` to restore them."""
 
@@ -117,11 +83,8 @@ class Bundle:
     @classmethod
     def allocate(cls, arrays: Mapping[str, tuple[str, tuple[int, ...]]], folder: Path | None = None) -> Self:
         """Allocate a bundle of zeros from the type and the shape of each array, by name; see `Segment.create`."""
-        places, offset = {}, 0
-        for name, (dtype, shape) in arrays.items():
-            places[name] = Place(np.dtype(dtype).str, tuple(shape), offset)
-            offset += -(-places[name].size // CACHE_LINE) * CACHE_LINE
-        return cls(Segment.create(offset, folder), places)
+        places, size = arranged(arrays)
+        return cls(Segment.create(size, folder), places)
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], folder: Path | None = None) -> Self:

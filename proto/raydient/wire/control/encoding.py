@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from raydient.steps.arrays import CACHE_LINE, AnyArray
+from raydient.steps.places import Place, arrays_in
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import Header, Kind, ProtocolError
-from raydient.wire.memory import Bundle, Place, Segment, arrays_in
+from raydient.wire.memory import Bundle, Segment
 
 from .members import MemberMessage
 from .orders import MemberOrder

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from raydient.steps.places import Place
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
 from raydient.wire.frames import Header, Kind, UnexpectedPeerError
-from raydient.wire.memory import Bundle, Place, Segment
+from raydient.wire.memory import Bundle, Segment
 from raydient.wire.network import Network
 from raydient.wire.terms import Terms
 

@@ -9,7 +9,7 @@ from raydient.steps.amendments import Amendment
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
-from raydient.wire.memory import Bundle, Place, Segment
+from raydient.wire.memory import Bundle, Segment
 from raydient.workers.data import Dataset
 
 from .actions import Ask, Dismiss, Leave, SetPlan, Work
@@ -81,8 +81,7 @@ def data_bundle(dataset: Dataset) -> Bundle:
     """Return the arrays that workers get: the kept file of a large data set, or a copy. OSError if there is no room."""
     if dataset.kept is not None:
         with suppress(FileNotFoundError):  # removed meanwhile for another one; the mapped arrays are still there
-            places = {name: Place(*place) for name, place in dataset.kept.places.items()}
-            return Bundle(Segment.of_file(dataset.kept.path), places)
+            return Bundle(Segment.of_file(dataset.kept.path), dataset.kept.places)
     return Bundle.of(dataset.arrays(), dataset.folder)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydient.steps.places import Place
 from raydient.workers.network import Preprocessing, Target, only
 
 from .source import MemorySource, Rows
@@ -15,11 +16,11 @@ class Kept:
 
     Attributes:
         path: of the file.
-        places: NumPy type, shape and offset in bytes of each array, by the names of `MemorySource.arrays`.
+        places: of the arrays, by the names of `MemorySource.arrays`.
     """
 
     path: Path
-    places: Mapping[str, tuple[str, tuple[int, ...], int]]
+    places: Mapping[str, Place]
 
 
 @dataclass(frozen=True, eq=False)

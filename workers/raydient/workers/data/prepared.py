@@ -14,19 +14,20 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
 from importlib.metadata import version
-from math import inf, prod
+from math import inf
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import NamedTuple
 
 import numpy as np
 
 from raydient.files import is_private
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
-from raydient.steps.arrays import CACHE_LINE, AnyArray
+from raydient.steps.arrays import AnyArray
 from raydient.steps.files import mapped
+from raydient.steps.places import Place, arranged, arrays_in
 from raydient.workers.network import Signature
 from raydient.workers.network.losses import label_form
 from raydient.workers.network.signature import CHECKSUM, FORMAT, checksum, read_signature
@@ -44,19 +45,6 @@ _VERSION = "raydient-prepared/1"
 _HASHED_BYTES = 2**24
 _LEFT_SECONDS = 86_400.0
 """Age of a folder that a process has left half-written; a younger one may belong to a process that writes it."""
-
-
-class _Place(NamedTuple):
-    """An array in the file of rows: NumPy type, shape, offset in bytes and SHA-256."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-    sha256: str = ""
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 class PreparedSets:
@@ -89,8 +77,7 @@ class PreparedSets:
     def keep(self, key: str, dataset: Dataset) -> Dataset:
         """Keep a data set, and return it with the arrays in the kept file; as it is if there is no room for it."""
         arrays = _arrays_of(dataset)
-        places = _layout(arrays)
-        size = sum(place.size + CACHE_LINE for place in places.values())
+        places, size = arranged({name: (array.dtype.str, array.shape) for name, array in arrays.items()})
         if size > self._most_bytes:
             return dataset
         written = None
@@ -117,7 +104,7 @@ class PreparedSets:
         for path in self._folder.glob(".*"):
             if path.stat().st_mtime < time.time() - _LEFT_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
-        taken = [(entry.stat().st_mtime, _bytes_of(entry), entry) for entry in self._entries()]
+        taken = [(entry.stat().st_mtime, _size_of(entry), entry) for entry in self._entries()]
         together = sum(bytes_ for _, bytes_, _ in taken)
         for _, bytes_, entry in sorted(taken):
             if together + size <= self._most_bytes:
@@ -171,31 +158,22 @@ def _arrays_of(dataset: Dataset) -> dict[str, AnyArray]:
     return {**dataset.arrays(), **held_out}
 
 
-def _layout(arrays: Mapping[str, AnyArray]) -> dict[str, _Place]:
-    places, offset = {}, 0
-    for name, array in arrays.items():
-        places[name] = _Place(array.dtype.str, array.shape, offset)
-        offset += -(-places[name].size // CACHE_LINE) * CACHE_LINE
-    return places
-
-
-def _write(folder: Path, dataset: Dataset, arrays: Mapping[str, AnyArray], places: Mapping[str, _Place]) -> None:
+def _write(folder: Path, dataset: Dataset, arrays: Mapping[str, AnyArray], places: Mapping[str, Place]) -> None:
     """Write an entry. OSError if there is no room."""
     written = {}
     with (folder / _ROWS).open("wb") as file:
         for name, place in places.items():
             file.seek(place.offset)
-            digest, values = hashlib.sha256(), np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8)
-            for start in range(0, len(values), _HASHED_BYTES):
-                part = values[start : start + _HASHED_BYTES].data
+            digest = hashlib.sha256()
+            for part in _bytes_of(arrays[name]):
                 digest.update(part)
                 file.write(part)
-            written[name] = place._replace(sha256=digest.hexdigest())
+            written[name] = (*astuple(place), digest.hexdigest())
         file.truncate(max((place.offset + place.size for place in places.values()), default=1))
     metadata = {"format": FORMAT, **Signature(dataset.inputs, dataset.targets).metadata}
     manifest = {
         "format": _VERSION,
-        "arrays": {name: list(place) for name, place in written.items()},
+        "arrays": written,
         "signature": {**metadata, CHECKSUM: checksum(metadata)},
     }
     text = json.dumps(manifest)
@@ -208,27 +186,32 @@ def _read(folder: Path) -> Dataset:
     if hashlib.sha256(text.encode()).hexdigest() != sha256:
         raise ValueError("the manifest has another checksum")
     manifest = json.loads(text)
-    places = {name: _Place(dtype, tuple(shape), *rest) for name, (dtype, shape, *rest) in manifest["arrays"].items()}
+    places = {name: Place(dtype, tuple(shape), at) for name, (dtype, shape, at, _) in manifest["arrays"].items()}
     signature = read_signature(manifest["signature"])
     size = (folder / _ROWS).stat().st_size
     with (folder / _ROWS).open("r+b") as file:
         rows = mapped(file, (size,), np.uint8)
-    arrays = {}
-    for name, place in places.items():
-        values = rows[place.offset : place.offset + place.size]
+    arrays = arrays_in(rows.data, places)
+    for name, array in arrays.items():
         digest = hashlib.sha256()
-        for start in range(0, len(values), _HASHED_BYTES):
-            digest.update(values[start : start + _HASHED_BYTES].data)
-        if digest.hexdigest() != place.sha256:
+        for part in _bytes_of(array):
+            digest.update(part)
+        if digest.hexdigest() != manifest["arrays"][name][-1]:
             raise ValueError(f"{name} has another checksum")
-        arrays[name] = values.view(place.dtype).reshape(place.shape)
     held_out = arrays.pop(_HELD_OUT, None)
     source = MemorySource.of(arrays)
-    kept = Kept(folder / _ROWS, {name: place[:3] for name, place in places.items() if name in arrays})
+    kept = Kept(folder / _ROWS, {name: place for name, place in places.items() if name in arrays})
     return Dataset(source.train, source.test, signature.inputs, signature.targets, held_out, scratch(), kept)
 
 
-def _bytes_of(entry: Path) -> int:
+def _bytes_of(array: AnyArray) -> Iterator[memoryview]:
+    """Yield the bytes of an array, some at a time."""
+    values = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for start in range(0, len(values), _HASHED_BYTES):
+        yield values[start : start + _HASHED_BYTES].data
+
+
+def _size_of(entry: Path) -> int:
     return sum(path.stat().st_size for path in entry.iterdir())
 
 
