@@ -1,4 +1,4 @@
-"""Writes files atomically and durably, with the permissions that the umask leaves.
+"""Writes files atomically and durably, with the permissions that the umask leaves, and keeps caches within bounds.
 
 A run reads and writes its files through a `Disk`, so that tests can simulate full disks, errors and loss of power.
 """
@@ -7,13 +7,16 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader, FileIO, IOBase, RawIOBase
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 _PREFIX, _SUFFIX = ".raydient-", ".part"
+_ABANDONED_SECONDS = 86_400.0
+"""Age of what a process has left half-written in a cache; what is younger may belong to one that writes it."""
 
 
 class Disk(Protocol):
@@ -171,6 +174,33 @@ def is_private(folder: Path) -> bool:
     except OSError:  # removed meanwhile
         return False
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def remove_abandoned(paths: Iterable[Path]) -> None:
+    """Remove those among half-written files and folders of a cache that no process can be writing any more."""
+    for path in paths:
+        with suppress(OSError):  # another process may remove it too
+            if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                if path.is_dir():
+                    LOCAL.remove_tree(path)
+                else:
+                    LOCAL.remove(path)
+
+
+def evict(entries: Iterable[tuple[float, int, Path]], most_bytes: int) -> None:
+    """Remove the entries of a cache that were used the longest time ago, until all take at most some bytes.
+
+    Args:
+        entries: time of the last use, bytes and folder of each.
+        most_bytes: of all together.
+    """
+    kept = sorted(entries)
+    together = sum(size for _, size, _ in kept)
+    for _, size, folder in kept:
+        if together <= most_bytes:
+            break
+        LOCAL.remove_tree(folder)
+        together -= size
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,9 +1,7 @@
 """The remote files that jobs on this machine have read: downloaded once for each content, within a budget of bytes."""
 
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from errno import EACCES
@@ -11,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raydient.files import is_private
+from raydient.files import evict, is_private, remove_abandoned
 from raydient.spec.errors import FieldError, InvalidSpec
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 BUDGET_BYTES = 32 << 30
 """Files that were used the longest time ago are removed above it."""
 _PARTIAL = ".partial-"
-_ABANDONED_SECONDS = 86_400.0
 
 
 class RemoteCache:
@@ -65,21 +62,13 @@ class RemoteCache:
 
     def _make_room(self, size_bytes: int) -> None:
         """Remove parts of downloads that were killed, and the files that were used last while all exceed the budget."""
-        for partial in self._folder.glob(f"{_PARTIAL}*"):
-            with suppress(OSError):  # another process may remove it too
-                if partial.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                    partial.unlink()
+        remove_abandoned(self._folder.glob(f"{_PARTIAL}*"))
         kept = []
         for file in self._folder.glob("*/*"):
             with suppress(OSError):
                 status = file.stat()
-                kept.append((status.st_mtime, status.st_size, file))
-        total = size_bytes + sum(size for _, size, _ in kept)
-        for _, size, file in sorted(kept):
-            if total <= self._budget_bytes:
-                break
-            shutil.rmtree(file.parent, ignore_errors=True)
-            total -= size
+                kept.append((status.st_mtime, status.st_size, file.parent))
+        evict(kept, self._budget_bytes - size_bytes)
 
 
 def open_cache() -> RemoteCache:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 
-from raydient.files import is_private
+from raydient.files import evict, is_private, remove_abandoned
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
 from raydient.steps.arrays import AnyArray
@@ -43,8 +42,6 @@ MOST_GIB = 32.0
 _ROWS, _MANIFEST, _HELD_OUT = "rows", "manifest", "held_out"
 _VERSION = "raydient-prepared/1"
 _HASHED_BYTES = 2**24
-_LEFT_SECONDS = 86_400.0
-"""Age of a folder that a process has left half-written; a younger one may belong to a process that writes it."""
 
 
 class PreparedSets:
@@ -101,16 +98,8 @@ class PreparedSets:
 
     def _make_room(self, size: int) -> None:
         """Remove what was left half-written by a process that has ended, and the least recently used entries."""
-        for path in self._folder.glob(".*"):
-            if path.stat().st_mtime < time.time() - _LEFT_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
-        taken = [(entry.stat().st_mtime, _size_of(entry), entry) for entry in self._entries()]
-        together = sum(bytes_ for _, bytes_, _ in taken)
-        for _, bytes_, entry in sorted(taken):
-            if together + size <= self._most_bytes:
-                break
-            shutil.rmtree(entry, ignore_errors=True)
-            together -= bytes_
+        remove_abandoned(self._folder.glob(".*"))
+        evict([(entry.stat().st_mtime, _size_of(entry), entry) for entry in self._entries()], self._most_bytes - size)
 
     def _entries(self) -> Iterator[Path]:
         try:
