@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from raydient.server.jobs.database import Database
+from raydient.server.jobs.datasets import DatasetStore
+from raydient.server.jobs.disk import Reserve
 from raydient.server.jobs.dispatcher import Dispatcher
 from raydient.server.jobs.records import Job
 from raydient.server.jobs.sqlite import SQLite
@@ -40,6 +42,20 @@ def reopen(request, tmp_path):
 @pytest.fixture
 def database(reopen):
     return reopen()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a store of datasets."""
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def datasets(database, folder, now):
+    """A store of datasets without a limit."""
+    return DatasetStore(database, folder, lambda: now, Reserve(0))
 
 
 @pytest.fixture

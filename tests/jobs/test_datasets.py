@@ -18,18 +18,6 @@ CONTENT = b"x,y\n1,0\n2,1\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "datasets"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def datasets(database, folder, now):
-    return DatasetStore(database, folder, lambda: now, Reserve(0))
-
-
 def upload(datasets, content=CONTENT, name="digits.csv", size=None, sha256=None):
     announced = sha256 or hashlib.sha256(content).hexdigest()
     upload = datasets.begin(name, len(content) if size is None else size, announced)

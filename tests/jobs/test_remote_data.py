@@ -32,18 +32,6 @@ def memory():
 
 
 @pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "datasets"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def datasets(database, folder, now):
-    return DatasetStore(database, folder, lambda: now, Reserve(0))
-
-
-@pytest.fixture
 def stored(datasets, make_spec):
     """Returns a function that replaces the remote files of a job; `pauses` has its pauses."""
     pauses = []
