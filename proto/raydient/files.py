@@ -3,6 +3,7 @@
 A run reads and writes its files through a `Disk`, so that tests can simulate full disks, errors and loss of power.
 """
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -165,6 +166,12 @@ def remove_leftovers(folder: Path, disk: Disk = LOCAL) -> None:
             if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
                 with suppress(OSError):
                     disk.remove(folder / name)
+
+
+def sha256_of(file: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal. Raises OSError."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def is_private(folder: Path) -> bool:

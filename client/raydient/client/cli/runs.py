@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from raydient import files
 from raydient.spec.decoding import image_files
 from raydient.spec.patterns import DataPath, from_texts, opened_files
 
@@ -232,13 +233,8 @@ def sha256_of(data: DataPath) -> str:
     else:
         named = [(file.name, file) for file in opened_files(data)]
     if [file for _, file in named] == [data]:
-        return _sha256(named[0][1])
-    return hashlib.sha256(json.dumps([[name, _sha256(file)] for name, file in named]).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+        return files.sha256_of(named[0][1])
+    return hashlib.sha256(json.dumps([[name, files.sha256_of(file)] for name, file in named]).encode()).hexdigest()
 
 
 def _listed(folder: Path) -> Listed:

@@ -21,7 +21,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 
-from raydient.files import evict, is_private, remove_abandoned
+from raydient.files import evict, is_private, remove_abandoned, sha256_of
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
 from raydient.steps.arrays import AnyArray
@@ -129,17 +129,12 @@ def key_of(
     decides = {
         "versions": [_VERSION, version("raydient"), np.__version__, version("pyarrow")],
         "settings": settings,
-        "files": [[_sha256_of(file) for file in files] for files in parts],
+        "files": [list(map(sha256_of, files)) for files in parts],
         "outputs": [[one.layer, one.label, label_form(one.loss)] for one in outputs],
         "seed": seed,
         "start": None if start is None else start.metadata,
     }
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
-
-
-def _sha256_of(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _arrays_of(dataset: Dataset) -> dict[str, AnyArray]:
