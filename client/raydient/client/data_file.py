@@ -13,7 +13,7 @@ from raydient.spec.job import JobSpec
 from raydient.spec.patterns import DataPath, are_files, data_path, files_of, repeated
 from raydient.spec.reading import open_job_file
 from raydient.spec.remote import is_remote
-from raydient.spec.sources import by_fields
+from raydient.spec.sources import UPLOADED, by_fields
 from raydient.spec.splits import Validation
 from raydient.spec.validation import valid_parts, validate_job
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .local_model import LocalModel
 
 START = "training.initial_weights"
-_ON_SERVER = re.compile(r"jobs/[a-z0-9][a-z0-9-]*|datasets/[0-9a-f]{64}")
+_ON_SERVER = re.compile(rf"jobs/[a-z0-9][a-z0-9-]*|{UPLOADED.pattern}")
 Result = TypeVar("Result")
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 """A specification, the same as plain data, or the path of a job file."""
@@ -64,7 +64,7 @@ def _repeated(local: Mapping[str, Path]) -> list[FieldError]:
 
 
 def _local_file(field: str, uri: str, directory: Path, dataset: Dataset) -> Path | None:
-    if re.fullmatch(r"datasets/[0-9a-f]{64}", uri) or is_remote(uri):
+    if UPLOADED.fullmatch(uri) or is_remote(uri):
         return None
     path = directory / uri
     if are_files(path) or (path.is_dir() and dataset.images):

@@ -37,10 +37,12 @@ def pack_images(path: Path, dataset: Dataset, field: str, base: Path, folder: Pa
     """
     with importing("Uploading images", "local"):
         import pyarrow as pa
+
+        from raydient.workers.data.arrow_values import is_text
     output = folder / f"{path.stem}.images.arrow"
     with naming(field, path):
         schema, batches = _open(path, dataset.csv.dialect)
-        paths = [place for place, column in enumerate(schema) if column.name in dataset.images and _has_texts(column)]
+        paths = [place for place, column in enumerate(schema) if column.name in dataset.images and is_text(column.type)]
         if not paths and not path.is_dir():
             return path
         schema = plain(schema)
@@ -56,13 +58,6 @@ def pack_images(path: Path, dataset: Dataset, field: str, base: Path, folder: Pa
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
                 row += batch.num_rows
     return output
-
-
-def _has_texts(column: Any) -> bool:
-    import pyarrow as pa
-
-    type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def _contents(paths: Any, field: str, base: Path, first: int) -> Any:

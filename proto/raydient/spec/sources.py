@@ -1,5 +1,6 @@
 """The files of a data set: one `uri`, or a list of several, whose rows follow each other."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -9,6 +10,8 @@ from .columns import distinct
 from .document import Location
 from .remote import file_url, is_remote
 
+UPLOADED = re.compile(r"datasets/([0-9a-f]{64})")
+"""Names of uploaded files; the group is their id, the SHA-256 of the content."""
 MAXIMUM_URIS = 1024
 FURTHER = "further_uris"
 """Name of the field that has all files of a list but the first, in messages and in the canonical form."""

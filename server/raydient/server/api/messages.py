@@ -17,6 +17,7 @@ from raydient.server.jobs import STORED, State, StoredCheckpoint, records
 from raydient.server.training import reports
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.sources import UPLOADED
 from raydient.spec.validation import validate_job
 from raydient.steps.schedule import default_microbatches
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
@@ -28,7 +29,6 @@ STATES: dict[State, training_job_pb2.TrainingJobState] = {
 }
 SPEC_BYTES = 1 << 20
 _JOB = re.compile(r"jobs/([a-z0-9-]{1,63})")
-_DATASET = re.compile(r"datasets/([0-9a-f]{64})")
 _CHECKPOINT = re.compile(r"(jobs/[a-z0-9-]{1,63})/checkpoints/([0-9]{1,18}|best|last)")
 
 
@@ -210,7 +210,7 @@ def job_id(name: str) -> str:
 
 def dataset_id(name: str) -> str:
     """The id in `datasets/{id}`. Raises NotFound."""
-    match = _DATASET.fullmatch(name)
+    match = UPLOADED.fullmatch(name)
     if match is None:
         message = f"there is no dataset {name[:100]!r}: names look like datasets/{{id}}"
         raise NotFound(message, reason="DATASET_NOT_FOUND")

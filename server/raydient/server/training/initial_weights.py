@@ -13,6 +13,7 @@ from pathlib import Path
 from raydient.files import replacing
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.initial_weights import InitialWeights
+from raydient.spec.sources import UPLOADED
 from raydient.workers.data import Dataset
 from raydient.workers.network import (
     Network,
@@ -31,7 +32,6 @@ MODEL_FILE = "model.safetensors"
 KEPT_FILE = "initial.safetensors"
 """Name of the file in a job's folder that keeps its initial weights."""
 _JOB = re.compile(r"jobs/([a-z0-9][a-z0-9-]*)")
-_UPLOADED = re.compile(r"datasets/[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def find_weights(name: str, *, jobs: Path | None = None, files: Path | None = No
         if not path.is_file():
             raise _invalid(f"there is no model of {name}: the job does not exist, or has not SUCCEEDED")
         return path
-    if _UPLOADED.fullmatch(name):
+    if UPLOADED.fullmatch(name):
         if jobs is not None:
             raise _invalid(f"{name} was deleted meanwhile: upload the model again")
         raise _invalid(f"{name} is a file of a service, which is not asked here: name a file of this machine")
