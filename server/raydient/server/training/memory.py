@@ -82,10 +82,12 @@ def estimate(
     data_bytes: int,
     *,
     codec: str = NONE,
+    in_file: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a job with `data_bytes` of samples in both parts.
 
-    `ranges` are those of the parameter servers; `codec` is the name of that of the gradients, see `Coding`.
+    `ranges` are those of the parameter servers; `codec` is the name of that of the gradients, see `Coding`;
+    `in_file`: the samples lie in a file.
     """
     layout, consistency = network.layout, training.consistency
     local_steps, held = consistency.local_steps, list(map(_values, division(training, layout, ranges)))
@@ -110,12 +112,13 @@ def estimate(
         worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded + 3 * residuals,
         parameter_server=INTERPRETER_BYTES + 4 * max(held) + ranked,
         coordinator=COORDINATOR_BYTES
-        + data_bytes
+        + (0 if in_file else data_bytes)
         + COPIES * (4 * sum(held) + scored * schedule.train_rows)
         + (COPIES + 1) * residuals,
         parameter_servers=len(ranges),
         parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * sum(held) + ranked,
         residuals=residuals,
+        in_file=in_file,
     )
 
 

@@ -127,11 +127,9 @@ def prepare(
     if weighed is not spec.network or scalings:
         spec = spec.model_copy(update={"network": weighed})
         network = build(weighed, data.input_shapes, training=True, scalings=scalings)
-    schedule, divided, memory = _lay_out(spec, network, facts, memory_bytes)
+    schedule, divided, memory = _lay_out(spec, network, facts, memory_bytes, in_file=data.folder is not None)
     taken = start.taken(network) if start else {}
     initial = start.keep(kept) if start else None
-    if data.folder is not None:
-        memory = replace(memory, in_file=True, coordinator=memory.coordinator - memory.data)
     return Prepared(spec, data, network, schedule, divided, memory, initial, taken)
 
 
@@ -261,7 +259,7 @@ def _network(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network
 
 
 def _lay_out(
-    spec: JobSpec, network: Network, facts: Profile, memory_bytes: int | None
+    spec: JobSpec, network: Network, facts: Profile, memory_bytes: int | None, *, in_file: bool = False
 ) -> tuple[Schedule, Sequence[Range], MemoryEstimate]:
     """Return the rounds of a job that fits its data, the ranges of its parameter servers and the memory that it takes.
 
@@ -286,7 +284,7 @@ def _lay_out(
     values = values_of(training, network.layout)
     divided = shard_ranges(network.layout, values, spec.resources.parameter_servers)
     data_bytes, codec = facts.size_bytes(spec.network.named_outputs), spec.exchange.codec.name
-    memory = estimate(network, schedule, divided, training, data_bytes, codec=codec)
+    memory = estimate(network, schedule, divided, training, data_bytes, codec=codec, in_file=in_file)
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])
     return schedule, divided, memory
