@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
+import platformdirs
 
 from raydient.files import evict, is_private, remove_abandoned, sha256_of
 from raydient.spec.dataset import Dataset as DatasetSpec
@@ -48,9 +49,8 @@ class PreparedSets:
     """A folder of prepared data sets. Any number of processes may use it at a time."""
 
     def __init__(self, folder: Path | None = None, most_bytes: int | None = None) -> None:
-        """Use a folder, which need not exist; None is that of the user, see the XDG Base Directory Specification."""
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        self._folder = folder or Path(home) / "raydient" / "prepared"
+        """Use a folder, which need not exist; None is that of the user."""
+        self._folder = folder or platformdirs.user_cache_path("raydient") / "prepared"
         self._most_bytes = int(_most_gib() * 2**30) if most_bytes is None else most_bytes
 
     @property
