@@ -1,5 +1,6 @@
 """Prepared data sets that are kept: found again with the same values, or prepared anew."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,7 +14,8 @@ import pytest
 from raydient.spec.dataset import LABEL
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
-from raydient.workers.data import Dataset, limits, loading
+from raydient.steps.places import Place
+from raydient.workers.data import Dataset, limits, loading, prepared, shards
 from raydient.workers.data.prepared import CACHE_GIB, PreparedSets
 
 SETTINGS = {
@@ -36,7 +38,8 @@ def table(rows: int = 400, last: float = 0.5) -> str:
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of kept sets; every data set is a large one."""
+    """The folder of kept sets; every data set is a large one, of several data shards."""
+    monkeypatch.setattr(shards, "SHARD_BYTES", 1000)
     monkeypatch.setattr(limits, "LEAST_FILE_BYTES", 64)
     monkeypatch.setattr(limits, "NUMBERS_SHARE", 0.0)
     monkeypatch.setenv(CACHE_GIB, "1")
@@ -125,6 +128,33 @@ def test_a_file_that_moves_to_the_held_out_data_makes_another_set(reads, tmp_pat
     assert len(reads) == 2
 
 
+def test_a_kept_set_names_the_folder_of_the_caller(tmp_path):
+    (tmp_path / "a.csv").write_text(table())
+    spec = DatasetSpec.model_validate({"uri": "a.csv", "label": "y", **SETTINGS})
+    outputs = [Output(layer="out", label=LABEL, loss="softmax_cross_entropy")]
+    (tmp_path / "job").mkdir()
+    folders = [
+        loading.load(spec, tmp_path / "a.csv", outputs, 1, folder=folder).folder
+        for folder in (None, tmp_path / "job", None)
+    ]
+    assert folders == [tmp_path, tmp_path / "job", tmp_path]
+
+
+def test_a_set_that_was_kept_just_now_is_not_read_back(load_file, monkeypatch):
+    monkeypatch.setattr(prepared, "wrong_shards", lambda manifest, content: pytest.fail("was read"))
+    assert load_file(table(), **SETTINGS).kept is not None
+
+
+def test_the_checksums_are_those_of_the_file(load_file):
+    kept = load_file(table(), **SETTINGS).kept
+    content, manifest = kept.path.read_bytes(), kept.manifest
+    parts = [content[start : start + 1000] for start in range(0, len(content), 1000)]
+    assert len(parts) > 5
+    assert manifest.checksums == [hashlib.sha256(part).hexdigest() for part in parts]
+    assert [content[manifest.bytes_of(shard)] for shard in range(len(parts))] == parts
+    assert len(content) == manifest.size
+
+
 def test_names_and_augmentation_do_not_decide(load_file, reads):
     load_file(table(), **SETTINGS)
     load_file(table(), name="other.csv", augment={"numbers": {"noise": 0.1}}, **SETTINGS)
@@ -153,10 +183,9 @@ def test_a_limit_that_is_no_number_is_that_without_one(monkeypatch, load_file, g
 def _flip(entry: Path, draw: np.random.Generator) -> None:
     rows = bytearray((entry / "rows").read_bytes())
     manifest = json.loads((entry / "manifest").read_text().partition("\n")[2])
-    arrays = manifest["arrays"].values()
-    places = [(offset, np.dtype(kind).itemsize * int(np.prod(shape))) for kind, shape, offset, _ in arrays]
-    offset, size = places[draw.integers(len(places))]
-    rows[offset + int(draw.integers(size))] ^= 1
+    places = [Place(**place) for place in manifest["places"].values()]
+    place = places[draw.integers(len(places))]
+    rows[place.offset + int(draw.integers(place.size))] ^= 1
     (entry / "rows").write_bytes(rows)
 
 

@@ -81,7 +81,7 @@ def data_bundle(dataset: Dataset) -> Bundle:
     """Return the arrays that workers get: the kept file of a large data set, or a copy. OSError if there is no room."""
     if dataset.kept is not None:
         with suppress(FileNotFoundError):  # removed meanwhile for another one; the mapped arrays are still there
-            return Bundle(Segment.of_file(dataset.kept.path), dataset.kept.places)
+            return Bundle(Segment.of_file(dataset.kept.path), dataset.kept.manifest.places)
     return Bundle.of(dataset.arrays(), dataset.folder)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from raydient.steps.places import Place
+from raydient.steps.manifest import Manifest
 from raydient.workers.network import Preprocessing, Target, only
 
 from .source import MemorySource, Rows
@@ -16,11 +16,11 @@ class Kept:
 
     Attributes:
         path: of the file.
-        places: of the arrays, by the names of `MemorySource.arrays`.
+        manifest: its content; arrays have the names of `MemorySource.arrays`.
     """
 
     path: Path
-    places: Mapping[str, Place]
+    manifest: Manifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Dataset(MemorySource):
         inputs: preprocessing of each input, by name; fitted on the training part, vocabularies on its file.
         targets: meaning of each output's labels, by name.
         held_out: rows of the file that are held out, from 0 and ascending; None if the held-out data are their own.
-        folder: of the files that the samples of large data lie in; None if they are in memory.
+        folder: for files of data that do not fit the memory, see `Budget`; None if the samples are in memory.
         kept: the file, if it is kept for other processes, see `prepared`.
     """
 

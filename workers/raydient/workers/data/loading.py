@@ -59,7 +59,7 @@ def load(
     """
     sets, files = PreparedSets(), (path, validation)
     key = None if sets.is_empty else _key(spec, files, outputs, seed, start)
-    dataset = None if key is None else sets.find(key)
+    dataset = None if key is None else sets.find(key, folder)
     if dataset is None:
         before = _states(files)
         dataset = _load(spec, files, outputs, seed, start, folder=folder)

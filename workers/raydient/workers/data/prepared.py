@@ -1,7 +1,7 @@
 """Prepared data sets that are larger than the memory: kept in files, so that the next process does not prepare them.
 
-    KEY/rows       the arrays, one behind the other
-    KEY/manifest   its SHA-256, and in JSON where each array is, the SHA-256 of each, and the meaning of their values
+    KEY/rows       the arrays, one behind the other; ranges of its bytes are the data shards, see `Manifest`
+    KEY/manifest   its SHA-256, and in JSON a `Manifest`
 
 The key is a digest of all that decides on the values: the content of the data files, the specification, the seed, the
 losses, the initial weights and the versions of the code. So an entry never becomes wrong; the least recently used ones
@@ -12,8 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
@@ -21,19 +20,23 @@ from tempfile import mkdtemp
 
 import numpy as np
 import platformdirs
+from pydantic import TypeAdapter
 
 from raydient.files import evict, is_private, remove_abandoned, sha256_of
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
 from raydient.steps.arrays import AnyArray
 from raydient.steps.files import mapped
+from raydient.steps.manifest import Manifest
 from raydient.steps.places import Place, arranged, arrays_in
 from raydient.workers.network import Signature
 from raydient.workers.network.losses import label_form
 from raydient.workers.network.signature import CHECKSUM, FORMAT, checksum, read_signature
 
+from . import shards
 from .dataset import Dataset, Kept
 from .limits import scratch
+from .shards import Bytes, write_arrays, wrong_shards
 from .source import MemorySource
 
 CACHE_GIB = "RAYDIENT_CACHE_GIB"
@@ -41,8 +44,8 @@ CACHE_GIB = "RAYDIENT_CACHE_GIB"
 MOST_GIB = 32.0
 
 _ROWS, _MANIFEST, _HELD_OUT = "rows", "manifest", "held_out"
-_VERSION = "raydient-prepared/1"
-_HASHED_BYTES = 2**24
+_VERSION = "raydient-prepared/2"
+_MANIFESTS = TypeAdapter(Manifest)
 
 
 class PreparedSets:
@@ -58,23 +61,28 @@ class PreparedSets:
         """True if there is no entry, so that none has to be looked for."""
         return not self._most_bytes or not any(self._entries())
 
-    def find(self, key: str) -> Dataset | None:
-        """Return a data set whose checksums are right; None if there is none. A damaged one is removed."""
+    def find(self, key: str, folder: Path | None = None) -> Dataset | None:
+        """Return a data set whose checksums are right; None if there is none. A damaged one is removed.
+
+        `folder`: see `Dataset`; None is that of a `Budget`.
+        """
         entry = self._folder / key
         if not entry.is_dir() or not is_private(self._folder):
             return None  # checksums do not show where an entry comes from
         try:
-            dataset = _read(entry)
+            manifest = _read(entry, key)
+            dataset, content = _dataset(entry, manifest, folder)
+            if wrong_shards(manifest, content):
+                raise ValueError("a data shard has another checksum")
             os.utime(entry)
-        except (OSError, ValueError, KeyError, TypeError):  # of JSON, of the signature, of a place
+        except (OSError, ValueError, KeyError, TypeError):  # of the manifest, of the signature
             shutil.rmtree(entry, ignore_errors=True)
             return None
         return dataset
 
     def keep(self, key: str, dataset: Dataset) -> Dataset:
         """Keep a data set, and return it with the arrays in the kept file; as it is if there is no room for it."""
-        arrays = _arrays_of(dataset)
-        places, size = arranged({name: (array.dtype.str, array.shape) for name, array in arrays.items()})
+        _, size = _arranged(dataset)
         if size > self._most_bytes:
             return dataset
         written = None
@@ -85,11 +93,12 @@ class PreparedSets:
             self._make_room(size)
             if size > shutil.disk_usage(self._folder).free / 2:
                 return dataset  # what else is on the disk needs room too
-            written = Path(mkdtemp(prefix=".", dir=self._folder))
-            _write(written, dataset, arrays, places)
-            if not (self._folder / key).exists():
-                written.rename(self._folder / key)
-            return self.find(key) or dataset
+            written, entry = Path(mkdtemp(prefix=".", dir=self._folder)), self._folder / key
+            manifest = _write(written, key, dataset)
+            if entry.exists():  # written by another process
+                return self.find(key, dataset.folder) or dataset
+            written.rename(entry)
+            return _dataset(entry, manifest, dataset.folder)[0]
         except OSError:  # no room on the disk, or the folder is not ours: a cache is never needed
             return dataset
         finally:
@@ -137,62 +146,58 @@ def key_of(
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
+def _arranged(dataset: Dataset) -> tuple[dict[str, Place], int]:
+    """Return the places of a data set's arrays in its file, and the bytes of the file."""
+    arrays = _arrays_of(dataset)
+    places, size = arranged({name: (array.dtype.str, array.shape) for name, array in arrays.items()})
+    return places, max(size, 1)  # nothing else can be mapped
+
+
 def _arrays_of(dataset: Dataset) -> dict[str, AnyArray]:
     held_out = {} if dataset.held_out is None else {_HELD_OUT: dataset.held_out}
     return {**dataset.arrays(), **held_out}
 
 
-def _write(folder: Path, dataset: Dataset, arrays: Mapping[str, AnyArray], places: Mapping[str, Place]) -> None:
+def _write(folder: Path, key: str, dataset: Dataset) -> Manifest:
     """Write an entry. OSError if there is no room."""
-    written = {}
+    places, size = _arranged(dataset)
     with (folder / _ROWS).open("wb") as file:
-        for name, place in places.items():
-            file.seek(place.offset)
-            digest = hashlib.sha256()
-            for part in _bytes_of(arrays[name]):
-                digest.update(part)
-                file.write(part)
-            written[name] = (*astuple(place), digest.hexdigest())
-        file.truncate(max((place.offset + place.size for place in places.values()), default=1))
+        checksums = list(write_arrays(file, _arrays_of(dataset), places, size))
     metadata = {"format": FORMAT, **Signature(dataset.inputs, dataset.targets).metadata}
-    manifest = {
-        "format": _VERSION,
-        "arrays": written,
-        "signature": {**metadata, CHECKSUM: checksum(metadata)},
-    }
-    text = json.dumps(manifest)
-    (folder / _MANIFEST).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+    signature = {**metadata, CHECKSUM: checksum(metadata)}
+    manifest = Manifest(key, size, places, shards.SHARD_BYTES, checksums, signature)
+    text = _MANIFESTS.dump_json(manifest)
+    (folder / _MANIFEST).write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    return manifest
 
 
-def _read(folder: Path) -> Dataset:
-    """Read an entry. Raises exceptions of several types if it is damaged."""
-    sha256, _, text = (folder / _MANIFEST).read_text().partition("\n")
-    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+def _read(entry: Path, key: str) -> Manifest:
+    """Read the manifest of an entry. OSError, ValueError if it is damaged."""
+    sha256, _, text = (entry / _MANIFEST).read_bytes().partition(b"\n")
+    if hashlib.sha256(text).hexdigest().encode() != sha256:
         raise ValueError("the manifest has another checksum")
-    manifest = json.loads(text)
-    places = {name: Place(dtype, tuple(shape), at) for name, (dtype, shape, at, _) in manifest["arrays"].items()}
-    signature = read_signature(manifest["signature"])
-    size = (folder / _ROWS).stat().st_size
-    with (folder / _ROWS).open("r+b") as file:
-        rows = mapped(file, (size,), np.uint8)
-    arrays = arrays_in(rows.data, places)
-    for name, array in arrays.items():
-        digest = hashlib.sha256()
-        for part in _bytes_of(array):
-            digest.update(part)
-        if digest.hexdigest() != manifest["arrays"][name][-1]:
-            raise ValueError(f"{name} has another checksum")
+    manifest = _MANIFESTS.validate_json(text)
+    if manifest.key != key:
+        raise ValueError("it is the manifest of another data set")
+    return manifest
+
+
+def _dataset(entry: Path, manifest: Manifest, folder: Path | None) -> tuple[Dataset, Bytes]:
+    """Return the data set of an entry, and the content of its file; the data shards are not checked.
+
+    Raises exceptions of several types if the file is cut or the signature is wrong.
+    """
+    signature = read_signature(manifest.signature)
+    with (entry / _ROWS).open("r+b") as file:
+        if os.fstat(file.fileno()).st_size != manifest.size:
+            raise ValueError("the file has another size")
+        content = mapped(file, (manifest.size,), np.uint8)
+    arrays = arrays_in(content.data, manifest.places)
     held_out = arrays.pop(_HELD_OUT, None)
     source = MemorySource.of(arrays)
-    kept = Kept(folder / _ROWS, {name: place for name, place in places.items() if name in arrays})
-    return Dataset(source.train, source.test, signature.inputs, signature.targets, held_out, scratch(), kept)
-
-
-def _bytes_of(array: AnyArray) -> Iterator[memoryview]:
-    """Yield the bytes of an array, some at a time."""
-    values = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    for start in range(0, len(values), _HASHED_BYTES):
-        yield values[start : start + _HASHED_BYTES].data
+    kept = Kept(entry / _ROWS, manifest)
+    about = signature.inputs, signature.targets, held_out
+    return Dataset(source.train, source.test, *about, folder or scratch(), kept), content
 
 
 def _size_of(entry: Path) -> int:
