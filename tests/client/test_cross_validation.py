@@ -159,7 +159,7 @@ def test_the_command_prints_a_table(training: Training, run, job_file: Path) -> 
     done = run("cross-validate", str(job_file), "--folds", "3")
     assert done.exit_code == 0
     assert [line.split() for line in done.stdout.splitlines()] == [
-        ["fold", "loss"],
+        ["FOLD", "test_loss"],
         ["1", "1.0000"],
         ["2", "2.0000"],
         ["3", "4.5000"],
@@ -167,8 +167,9 @@ def test_the_command_prints_a_table(training: Training, run, job_file: Path) -> 
         ["deviation", "1.8028"],
     ]
     data = json.loads(run("cross-validate", str(job_file), "--folds", "3", "--json").stdout)
-    assert data["metrics"] == {"loss": {"mean": 2.5, "deviation": pytest.approx(1.802775637731995)}}
-    assert [fold["fold"] for fold in data["folds"]] == [1, 2, 3]
+    assert data["metrics"] == {"test_loss": {"mean": 2.5, "deviation": pytest.approx(1.802775637731995)}}
+    assert [fold["number"] for fold in data["folds"]] == [1, 2, 3]
+    assert [fold["metrics"] for fold in data["folds"]] == [{"test_loss": loss} for loss in (1, 2, 4.5)]
     assert all(len(fold["digest"]) == 64 for fold in data["folds"])
 
 
@@ -204,7 +205,7 @@ def test_results_of_a_service_are_collected(service, run, job_file: Path, monkey
     assert done.exit_code == 0, done.stderr
     data = json.loads(done.stdout)
     assert [fold["job"] for fold in data["folds"]] == list(service.jobs)
-    assert data["metrics"]["loss"]["mean"] == 2.5
+    assert data["metrics"]["test_loss"]["mean"] == 2.5
 
     def interrupted(self: object, **_: object) -> None:
         raise KeyboardInterrupt

@@ -9,8 +9,9 @@ from click.testing import CliRunner, Result
 
 from raydient.client import InvalidSpec, JobNotSucceeded, NotAllowed, extras, training
 from raydient.client.cli import program
-from raydient.client.sweep_file import open_sweep, with_values
+from raydient.client.sweep_file import open_sweep, short_names, with_values
 from raydient.client.sweep_trials import Trials, open_trials
+from raydient.client.sweeping import are_portable
 from raydient.spec.reading import open_job_file
 from raydient.v1.training_job_pb2 import EpochEnded, Metric
 
@@ -127,9 +128,10 @@ def test_an_interrupted_sweep_draws_what_it_would_have_drawn(local: Training, sw
     sweep_yaml.with_name("trials").rename(sweep_yaml.with_name("whole"))
     local.ends = {2: KeyboardInterrupt()}
     done = sweep(sweep_yaml)
+    kept = "interrupted; trials that have ended are kept."
     assert (done.exit_code, done.stderr.splitlines()[-1]) == (
         130,
-        f"interrupted; trials that have ended are kept. Go on: raydient sweep {sweep_yaml} --local",
+        f"{kept} Go on: raydient sweep {sweep_yaml} --local -o {sweep_yaml.with_name('trials')}",
     )
     local.ends = {3: JobNotSucceeded("a loss is NaN", state="FAILED", reason="NON_FINITE")}
     printed = json.loads(sweep(sweep_yaml, "--json").stdout)
@@ -137,6 +139,50 @@ def test_an_interrupted_sweep_draws_what_it_would_have_drawn(local: Training, sw
     assert [one["value"] is None for one in printed["trials"]] == [False, False, True]
     assert printed["trials"][-1]["message"] == "a loss is NaN"
     assert printed["model"] == str(sweep_yaml.with_name("trials") / "best.safetensors")
+
+
+def test_without_a_result_there_is_one_document(local: Training, sweep_yaml: Path) -> None:
+    local.ends = {number: JobNotSucceeded("a loss is NaN", state="FAILED") for number in (1, 2, 3)}
+    done = sweep(sweep_yaml, "--json")
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (1, "no trial has a test_loss: a loss is NaN")
+    (first, *_) = json.loads(done.stdout)["trials"]
+    assert (first["number"], first["value"], first["message"]) == (1, None, "a loss is NaN")
+    assert "job" not in first
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["training.epochs", "training.optimizer.sgd.momentum"], ["epochs", "momentum"]),
+        (
+            ["network.layers[0].dense.units", "network.layers[1].dense.units", "training.batch_size"],
+            ["layers[0].dense.units", "layers[1].dense.units", "batch_size"],
+        ),
+        (["seed", "training.seed", "training.ed"], ["seed", "training.seed", "ed"]),
+    ],
+)
+def test_columns_have_the_shortest_names_that_differ(paths: list[str], names: list[str]) -> None:
+    assert short_names(paths) == dict(zip(paths, names, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [("[portable]", True), ("[strict, any]", False), ("[strict, portable]", None), ("[any, fast]", False)],
+)
+def test_one_process_has_portable_trials_or_others(sweep_yaml: Path, values: str, expected: bool | None) -> None:
+    sweep_yaml.write_text(f"{SWEEP}  training.numerics: {{choice: {values}}}\n")
+    read, job = open_sweep(sweep_yaml), open_job_file(sweep_yaml.with_name("points.yaml")).spec
+    if expected is not None:
+        assert are_portable(read, job) is expected
+        return
+    done = sweep(sweep_yaml)
+    problem = "search.training.numerics: `portable` and others cannot be tried in one process: "
+    assert (done.exit_code, done.stderr) == (2, f"{sweep_yaml}:10: {problem}use a service, or a sweep for each\n")
+
+
+def test_a_folder_below_a_file_is_refused(local: Training, sweep_yaml: Path) -> None:
+    done = sweep(sweep_yaml, "-o", sweep_yaml / "trials")
+    assert (done.exit_code, done.stderr) == (2, f"{sweep_yaml / 'trials'}: {sweep_yaml} is a file, not a folder\n")
 
 
 def rate(local: Training, number: str) -> float:

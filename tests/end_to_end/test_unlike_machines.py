@@ -87,20 +87,25 @@ def test_a_job_does_not_go_on_from_other_bits(job, local, tmp_path, run):
 
 
 def test_a_portable_job_has_the_same_bits_on_every_level(spec, tmp_path):
-    """The whole job: the process of `raydient train`, which is the coordinator, and its members."""
+    """The whole job: the process of `raydient train` or `sweep`, which is the coordinator, and its members."""
     (tmp_path / "job.yaml").write_text(json.dumps(spec(1, epochs=2, numerics="portable")))
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "raydient.client.cli", "train", "job.yaml", "-o", f"{number}.npz", "--json"],
+    search = {"training.numerics": {"choice": ["portable"]}}
+    (tmp_path / "sweep.yaml").write_text(json.dumps({"job": "job.yaml", "sampler": "grid", "search": search}))
+
+    def start(*arguments, **variables):
+        return subprocess.Popen(
+            [sys.executable, "-m", "raydient.client.cli", *arguments, "--json"],
             cwd=tmp_path,
             env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), **variables},
             text=True,
             stdout=subprocess.PIPE,
         )
-        for number, variables in enumerate(LEVELS.values())
-    ]
+
+    running = [start("train", "job.yaml", "-o", f"{n}.npz", **level) for n, level in enumerate(LEVELS.values())]
+    sweep = start("sweep", "sweep.yaml", "--local")
     receipts = [json.loads(process.communicate(timeout=100)[0]) for process in running]
-    assert len({receipt["digest"] for receipt in receipts}) == 1
+    best = json.loads(sweep.communicate(timeout=100)[0])["model"]
+    assert len({load_model(tmp_path / best).digest, *(receipt["digest"] for receipt in receipts)}) == 1
 
 
 def test_a_process_that_has_loaded_numpy_does_not_begin_a_portable_job(job, data, tmp_path):

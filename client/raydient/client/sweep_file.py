@@ -90,6 +90,11 @@ class Sweep:
     document: Document
 
     @property
+    def paths(self) -> list[str]:
+        """The fields that are tried."""
+        return [space.path for space in self.spaces]
+
+    @property
     def identity(self) -> dict[str, Any]:
         """The parts that decide the trials, except their number."""
         spaces = [[space.path, space.kind, list(space.values)] for space in self.spaces]
@@ -157,6 +162,17 @@ def open_sweep(path: Path) -> Sweep:
     if not metric.startswith(("test_", "train_")):
         metric = f"test_{metric}"
     return Sweep(path, path.parent / job, metric, sampler, trials, seed, parallel, spaces, document)
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Return for each path its shortest end that is the end of no other."""
+    names = {}
+    for path in paths:
+        parts = path.split(".")
+        ends = [".".join(parts[place:]) for place in reversed(range(len(parts)))]
+        others = [f".{other}" for other in paths if other != path]
+        names[path] = next((end for end in ends if not any(other.endswith(f".{end}") for other in others)), path)
+    return names
 
 
 def with_values(job: JobSpec, values: Mapping[str, Any]) -> JobSpec:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,25 @@ def _metric_problems(sweep: Sweep, job: JobSpec, check: Check) -> list[FieldErro
             if error.path.startswith("training.early_stopping")
         ]
     return []
+
+
+def are_portable(sweep: Sweep, job: JobSpec) -> bool:
+    """True if the trials have `training.numerics: portable`, which a process has for all its jobs or for none.
+
+    Raises InvalidSpec if some have it and others have not; values that break other rules are left to `check_sweep`.
+    """
+    first = next(sweep.corners())
+    for space in sweep.spaces:
+        kinds = set()
+        for value in space.values:
+            with suppress(InvalidSpec):
+                kinds.add(with_values(job, {**first, space.path: value}).training.numerics.is_portable)
+        if len(kinds) > 1:
+            text = "`portable` and others cannot be tried in one process: use a service, or a sweep for each"
+            raise sweep.locate([FieldError(f"search.{space.path}", text)])
+    with suppress(InvalidSpec):
+        return with_values(job, first).training.numerics.is_portable
+    return job.training.numerics.is_portable
 
 
 def checks_here(directory: Path) -> Check:

@@ -1,6 +1,7 @@
 """`raydient cross-validate`: trains a job once for each fold of its data."""
 
-import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import click
 
 from .display import value_text, without_repetition
 from .failures import INTERRUPTED, reading
-from .options import ConnectionOptions, debug_option, job_file, json_option, need_packages, with_connection
+from .options import ConnectionOptions, compute_here, debug_option, job_file, json_option, with_connection
 from .output import echo, print_json, print_table
 from .resuming import signals_interrupt
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from raydient.client.cross_validation import CrossValidation
     from raydient.client.job import Job
 
+SERVER_HELP = "Train on the service, a job for each fold.  [default: on this machine, one fold after the other]"
+
 
 @click.command("cross-validate")
 @job_file
 @click.option("--folds", type=click.IntRange(2, 1000), help="Number of folds.  [default: that of the job, or 5]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Instead of the job file's number.")
-@click.option("--server", "on_server", is_flag=True, help="Train on the service, a job for each fold.")
+@click.option("--server", "on_server", is_flag=True, help=SERVER_HELP)
 @json_option
 @with_connection
 @debug_option
@@ -46,11 +49,7 @@ def cross_validate(
             with connection.open() as client:
                 jobs = client.submit_folds(with_workers(workers, file.spec), folds=folds, directory=job.parent)
                 return _follow(jobs, connection, as_json=as_json)
-        need_packages("Training on this machine", "local")
-        from raydient.server.clusters.member import environment
-
-        # before NumPy is loaded: this process is the coordinator, which computes the initial weights
-        os.environ.update(environment(portable=file.spec.training.numerics.is_portable))
+        compute_here(file.spec.training.numerics.is_portable)
         from raydient.client.cross_validation import cross_validate as validate
 
         with signals_interrupt():
@@ -84,18 +83,23 @@ def _print(result: "CrossValidation", *, as_json: bool) -> None:
     if as_json:
         folds: list[dict[str, Any]] = [
             {
-                "fold": fold.number,
+                "number": fold.number,
                 **({"job": fold.result.name} if isinstance(fold.result, Job) else {}),
                 "digest": fold.digest,
-                "metrics": dict(fold.metrics),
+                "metrics": _held_out(fold.metrics),
             }
             for fold in result.folds
         ]
-        spreads = {name: {"mean": one.mean, "deviation": one.deviation} for name, one in result.metrics.items()}
+        spreads = _held_out({name: asdict(one) for name, one in result.metrics.items()})
         print_json({"folds": folds, "metrics": spreads})
         return
     names = list(without_repetition({name: one.mean for name, one in result.metrics.items()}))
     rows = [[str(fold.number), *(value_text(name, fold.metrics[name]) for name in names)] for fold in result.folds]
     rows.append(["mean", *(value_text(name, result.metrics[name].mean) for name in names)])
     rows.append(["deviation", *(value_text(name, result.metrics[name].deviation) for name in names)])
-    print_table(["fold", *names], rows)
+    print_table(["FOLD", *_held_out(dict.fromkeys(names))], rows)
+
+
+def _held_out(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics by the names that `list`, `metrics` and `sweep` give those of the held-out part."""
+    return {f"test_{name}": value for name, value in metrics.items()}

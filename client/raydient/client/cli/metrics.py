@@ -45,7 +45,7 @@ def metrics(
         sys.stdout.write(csv_text(history))
     elif plot is None:
         header, *rows = _table(history, "{:.6g}")
-        print_table(header, rows)
+        print_table(["EPOCH", *header[1:]], rows)
 
 
 def csv_text(history: "History") -> str:

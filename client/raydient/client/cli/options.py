@@ -1,6 +1,7 @@
 """Options, confirmation and checks that commands share."""
 
 import functools
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raydient.spec.csv_text import DECIMALS, DELIMITERS, ENCODINGS, UTF8, Dialect
+from raydient.spec.remote import is_remote
 
 from .failures import WRONG_USAGE, Failure
 from .output import echo
@@ -25,6 +27,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 job_file = click.argument("job", metavar="JOB.yaml", type=click.Path(path_type=Path))
+
+
+class _Data(click.Path):
+    """The path of data that exist, or a URL, which stays a text."""
+
+    def __init__(self, *, dir_okay: bool = True) -> None:
+        super().__init__(exists=True, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if is_remote(value) else super().convert(value, param, ctx)
+
+
+DATA, DATA_FILE = _Data(), _Data(dir_okay=False)
 job_argument = click.argument("job", metavar="JOB")
 
 
@@ -176,11 +191,35 @@ def need_packages(what: str, extra: str, *further: str) -> None:
         raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[{extra}]'")
 
 
+def compute_here(portable: bool) -> None:
+    """Prepare this process, the coordinator of jobs on this machine, which computes their initial weights.
+
+    Fails with the pip line if packages are not installed. Has to be called before NumPy is loaded, which reads the
+    environment then; see `clusters.member.environment`.
+    """
+    need_packages("Training on this machine", "local")
+    from raydient.server.clusters.member import environment
+
+    os.environ.update(environment(portable=portable))
+
+
+def need_folder(path: Path) -> None:
+    """Fail if the folder `path` can neither be used nor created, before the work whose results it takes."""
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise Failure(f"{path}: {existing} is a file, not a folder", WRONG_USAGE)
+    _need_writable(existing, path)
+
+
 def need_writable(path: Path) -> None:
     """Fail if no file can be created in the folder of `path`, before the work whose result it takes."""
     if not path.parent.is_dir():
         raise Failure(f"{path}: there is no folder {path.parent}", WRONG_USAGE)
+    _need_writable(path.parent, path)
+
+
+def _need_writable(folder: Path, path: Path) -> None:
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise Failure(f"{path}: nothing can be written there: {error.strerror}", WRONG_USAGE) from error

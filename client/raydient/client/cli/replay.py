@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .failures import FAILED
 from .options import ConnectionOptions, debug_option, job_argument, json_option, with_connection
 from .output import print_json, print_pairs
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @json_option
 @with_connection
 @debug_option
-def replay(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
+def replay(*, job: str, connection: ConnectionOptions, as_json: bool) -> int:
     """Train a job again in one process, in the recorded order of arrival, and compare the digests.
 
     It goes up to the newest checkpoint; the job itself is not affected. Exit status 1 if the digests differ.
@@ -31,8 +32,7 @@ def replay(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     else:
         pairs = [("steps", str(replayed.steps)), ("digest", replayed.digest), ("recorded", replayed.recorded_digest)]
         print_pairs([*pairs, ("equal", "yes" if replayed.is_equal else "no")])
-    if not replayed.is_equal:
-        raise SystemExit(1)
+    return 0 if replayed.is_equal else FAILED
 
 
 def _with_bar(job: "Job") -> "Replay":

@@ -1,6 +1,5 @@
 """`raydient train`: everything on this machine, without a service."""
 
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import click
 from .display import open_display, show_report, value_text, without_repetition
 from .failures import FAILED, INTERRUPTED, WRONG_USAGE, Failure, reading
 from .following import open_trackers, track_option
-from .options import debug_option, json_option, need_packages, need_writable
+from .options import compute_here, debug_option, json_option, need_packages, need_writable
 from .output import echo, print_json, print_pairs
 from .resuming import check_resumable, kept, open_runs, print_runs, signals_interrupt
 
@@ -167,10 +166,7 @@ def _usable(output: Path) -> Path:
 
 def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path, options: Options) -> tuple["Finished", "Metrics"]:
     """Train to the end and write model and history; return its metrics. Raises Failure, KeyboardInterrupt."""
-    from raydient.server.clusters.member import environment
-
-    # Before NumPy is loaded: this process is the coordinator, which computes the initial weights.
-    os.environ.update(environment(portable=spec.training.numerics.is_portable))
+    compute_here(spec.training.numerics.is_portable)
     from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome
