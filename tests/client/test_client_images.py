@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,13 @@ import pytest
 from PIL import Image
 
 from raydient.client import Client, InvalidSpec, MissingExtra, extras
+from raydient.client.cli.runs import sha256_of
 from raydient.client.columns import InvalidSamples
 from raydient.client.data_writing import write_data
 from raydient.client.local_model import LocalModel
 from raydient.spec.dataset import Dataset
 from raydient.spec.network import Network, Output
+from raydient.spec.validation import validate_job
 from raydient.workers.data import load
 from raydient.workers.network import Model, Preprocessing, Rescaling, Target, build, save_model
 
@@ -138,6 +142,36 @@ def test_the_command_predicts_a_folder(run, model: LocalModel, folder: Path, tmp
     assert [row["image"] for row in rows] == ["loose.jpg", "a/0.png", "a/3.png", "b/1.png", "b/2.png"]
     expected = model.predict(X)
     assert [row["class"] for row in rows[1:]] == [["a", "b"][expected.classes[place]] for place in (0, 3, 1, 2)]
+
+
+def test_the_images_of_a_folder_that_were_held_out_are_reported(
+    run, model: LocalModel, folder: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(X[0]).save(folder / "loose.jpg")
+    network = model.network
+    job = {
+        "dataset": {"uri": "pictures", "split": {"test": 0.5}, **DATASET},
+        "network": {"layers": ["flatten", {"dense": {"units": 2}}], "loss": "softmax_cross_entropy"},
+        "training": {"batch_size": 2, "seed": 3},
+    }
+    spec = validate_job(job)
+    record = {"specification": spec.canonical(), "data": {"dataset.uri": sha256_of(folder)}}
+    save_model(tmp_path / "model.safetensors", replace(network, training=record))
+    held_out = load(spec.dataset, folder, spec.network.named_outputs, 3).held_out
+    for command, rows in (("report", 2), ("evaluate", 4)):
+        done = run(command, tmp_path / "model.safetensors", folder, "--json")
+        assert done.exit_code == 0, done.stderr
+        content = json.loads(done.stdout)
+        assert content.get("evaluation", content)["rows"] == rows
+    whole = run("report", tmp_path / "model.safetensors", folder, "-o", tmp_path / "report.html")
+    assert whole.exit_code == 0, whole.stderr
+    evaluation = json.loads(run("report", tmp_path / "model.safetensors", folder, "--json").stdout)["evaluation"]
+    assert (evaluation["data"], evaluation["held_out"]) == ("pictures", True)
+    assert {one["row"] for one in evaluation["outputs"][0]["worst"]} <= {*(held_out + 1).tolist()}
+    (tmp_path / "flat").mkdir()
+    Image.fromarray(X[0]).save(tmp_path / "flat" / "loose.png")
+    done = run("evaluate", tmp_path / "model.safetensors", tmp_path / "flat")
+    assert (done.exit_code, "no images in sub-folders, whose names are their labels" in done.stderr) == (2, True)
 
 
 def test_a_folder_is_uploaded_with_the_bytes_of_its_images(client: Client, service, folder: Path) -> None:

@@ -1,20 +1,25 @@
 """Remote files of jobs on this machine: kept by content, within a budget."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 
+from raydient.client import load_model
 from raydient.client.data_file import data_here, with_data
 from raydient.client.remote_cache import RemoteCache
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.network import Network
 from raydient.spec.patterns import DataPath, paths_of
 from raydient.spec.validation import validate_job
 from raydient.workers.data.remote import RemoteFiles
+from raydient.workers.network import Model, Preprocessing, Target, save_model
 
 URL = "memory://bucket/a.csv"
 
@@ -80,6 +85,40 @@ def test_a_folder_that_other_users_may_write_to_is_not_used(memory: Any, cache: 
     file.parent.parent.chmod(0o777)
     with pytest.raises(OSError, match="other users of this machine may write to it"):
         cache.local("dataset.uri", URL)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A network that returns its column x, and whose label is y."""
+    specification = Network.model_validate({"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"})
+    preprocessing = Preprocessing((1,), ("x",), is_table=True)
+    network = Model.plain(specification, preprocessing, np.array([1, 0], np.float32), Target("y"))
+    save_model(tmp_path / "model.safetensors", network)
+    return tmp_path / "model.safetensors"
+
+
+def test_commands_take_samples_from_a_url(
+    memory: Any, run: Any, service: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    memory.pipe({"/bucket/b.csv": b"x,y\n5,3\n", "/bucket/bad.csv": b"x,y\n5,3\nu,3\n"})
+    assert run("predict", model, "memory://bucket/b.csv").stdout == "y\n5\n"
+    assert load_model(model).predict("memory://bucket/b.csv").outputs.tolist() == [[5]]
+    assert json.loads(run("evaluate", model, "memory://bucket/b.csv", "--json").stdout)["metrics"]["loss"] == 4
+    evaluation = json.loads(run("report", model, "memory://bucket/b.csv", "--json").stdout)["evaluation"]
+    assert (evaluation["data"], evaluation["metrics"]["loss"]) == ("b.csv", 4)
+    assert run("dataset", "upload", "memory://bucket/b.csv", "-q").exit_code == 0
+    assert service.uploads == [b"x,y\n5,3\n"]
+    for command in ("predict", "evaluate", "report"):
+        for url, problem in (
+            ("memory://bucket/bad.csv", "memory://bucket/bad.csv: x, row 2 (line 3): 'u' is not a number"),
+            ("memory://bucket/none.csv", "memory://bucket/none.csv: there is no such file"),
+            ("memory://bucket/[ab].csv", "memory://bucket/[ab].csv: 2 files have such a name: name one"),
+            ("memory://me:secret@bucket/b.csv", "the memory URL has a user name or a password"),
+        ):
+            done = run(command, model, url)
+            assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+            assert done.stderr.startswith(problem), done.stderr
 
 
 def job(**dataset: Any) -> JobSpec:

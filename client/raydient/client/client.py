@@ -32,6 +32,7 @@ from .listing import Listing
 from .notebook import properties
 from .packing import pack
 from .ranking import ranked
+from .remote_samples import local_samples
 from .states import state_label
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -275,8 +276,9 @@ class Client:
     def upload_dataset(self, data: Any) -> dataset_api.Dataset:
         """Store a data file, or data of another form as `submit` takes them, unless the server has the content."""
         with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-            path = pack(write_data(data, None, Path(folder)), None, "data", Path(folder))
-            return upload(self._connection, path)
+            is_named = isinstance(data, str | os.PathLike)
+            with local_samples(data if is_named else write_data(data, None, Path(folder))) as path:
+                return upload(self._connection, pack(path, None, "data", Path(folder)))
 
     def get_dataset(self, name: str) -> dataset_api.Dataset:
         """One dataset, by `datasets/{id}` or its id alone."""

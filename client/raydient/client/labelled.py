@@ -9,6 +9,7 @@ from raydient.spec.csv_text import Dialect
 from raydient.spec.values import BOOLEANS
 
 from .columns import InvalidSamples, named_columns, numbers, own_type, row_number
+from .remote_samples import local_samples
 from .samples import read_samples
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def read_labelled(
 ) -> "tuple[Arrays, Arrays]":
     """Return the inputs and the labels, encoded for the losses, by name of input and of output; see `evaluate`."""
     if isinstance(data, str | os.PathLike):
-        return _of_file(predictor, network, Path(data), notice, dialect)
+        with local_samples(data) as path:
+            return _of_file(predictor, network, path, notice, dialect)
     if isinstance(data, tuple) and len(data) == 2:
         if len(network.inputs) != 1 or len(network.targets) != 1:
             raise InvalidSamples("the network has several inputs or outputs: give their data by name")

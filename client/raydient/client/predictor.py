@@ -4,7 +4,6 @@ import os
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydient.spec.csv_text import PLAIN, Dialect
@@ -26,6 +25,7 @@ from .columns import (
 )
 from .images import as_pixels
 from .prediction import Prediction, joined
+from .remote_samples import local_samples
 from .samples import IMAGE_ROWS, Samples, read_samples
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Predictor:
     def predict_all(self, arrays: Any, *, dialect: Dialect = PLAIN) -> dict[str, Prediction]:
         """Predict every output for samples by name; see `Job.predict_all`. `dialect` is that of a CSV file."""
         if isinstance(arrays, str | os.PathLike):
-            return joined(list(self.predict_file(Path(arrays), dialect=dialect)))
+            return joined(list(self.predict_file(arrays, dialect=dialect)))
         table = named_columns(arrays)
         if table is None:
             raise InvalidSamples(
@@ -107,28 +107,32 @@ class Predictor:
         return self.apply(self.arrays(table))
 
     def predict_file(
-        self, path: Path, notice: Callable[[list[str]], None] | None = None, dialect: Dialect = PLAIN
+        self,
+        data: str | os.PathLike[str],
+        notice: Callable[[list[str]], None] | None = None,
+        dialect: Dialect = PLAIN,
     ) -> Iterator[dict[str, Prediction]]:
         """Yield the predictions of each output for the samples of a file, part by part in constant memory.
 
         Args:
-            path: of a CSV file with a header, of a Parquet or Arrow file, or of an NPZ file, where `x` alone has the
-                features in the order of training.
+            data: the path or URL of a CSV file with a header, of a Parquet or Arrow file, or of an NPZ file, where `x`
+                alone has the features in the order of training.
             notice: receives the names of columns that the network was not trained on, once; without it they are an
                 error.
             dialect: of a CSV file.
 
         Raises:
             InvalidSamples: the file cannot be read, or its columns or values do not fit the network. The message begins
-                with the path.
+                with the path or the URL.
             RequestRefused: the service refuses a value.
         """
-        for samples in read_samples(path, self.needed, dialect, most=self.part_rows):
-            try:
-                predictions = self.apply(self.of_file(samples, notice), samples.where)
-            except InvalidSamples as error:
-                raise InvalidSamples(f"{path}: {error}") from error
-            yield predictions
+        with local_samples(data) as path:
+            for samples in read_samples(path, self.needed, dialect, most=self.part_rows):
+                try:
+                    predictions = self.apply(self.of_file(samples, notice), samples.where)
+                except InvalidSamples as error:
+                    raise InvalidSamples(f"{path}: {error}") from error
+                yield predictions
 
     def unknown(self, table: Mapping[str, Any]) -> list[str]:
         """Columns that are neither features nor other columns of the training data."""

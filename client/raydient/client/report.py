@@ -11,6 +11,7 @@ from raydient.spec.csv_text import PLAIN, Dialect
 from raydient.spec.printable import printable_json
 
 from .history import History
+from .remote_samples import local_samples
 from .worst import worst_examples
 
 if TYPE_CHECKING:
@@ -206,9 +207,17 @@ def _evaluated(
 ) -> dict[str, Any]:
     if data is None:
         return {}
-    is_file = isinstance(data, str | os.PathLike)
-    rows = held_out_rows(training, Path(data)) if is_file else None
-    evaluated = model.evaluated(data, notice, dialect, rows=rows)
+    if not isinstance(data, str | os.PathLike):
+        return {"evaluation": _evaluation(model, model.evaluated(data, notice, dialect))}
+    with local_samples(data) as path:
+        rows = held_out_rows(training, path)
+        evaluated = model.evaluated(path, notice, dialect, rows=rows)
+    what = {"data": path.name, "held_out": rows is not None}
+    return {"evaluation": {**_evaluation(model, evaluated), **what}}
+
+
+def _evaluation(model: "LocalModel", evaluated: "Evaluated") -> dict[str, Any]:
+    """The JSON form of an evaluation with its worst examples, on data without a name."""
     evaluation = evaluated.evaluation
     outputs: list[dict[str, Any]] = []
     for output in model.network.network.outputs:
@@ -220,8 +229,8 @@ def _evaluated(
             of["residuals"] = asdict(evaluation.residuals[name])
             of["points"] = _points(evaluated, name)
         outputs.append({**of, "worst": worst_examples(model.network, evaluated, name)})
-    what = {"data": Path(data).name if is_file else "", "held_out": rows is not None, "rows": evaluation.rows}
-    return {"evaluation": {**what, "metrics": dict(evaluation.metrics), "outputs": outputs}}
+    what = {"data": "", "held_out": False, "rows": evaluation.rows}
+    return {**what, "metrics": dict(evaluation.metrics), "outputs": outputs}
 
 
 def confusion_data(confusion: "Confusion") -> dict[str, Any]:
@@ -256,9 +265,9 @@ def _points(evaluated: "Evaluated", name: str) -> dict[str, list[float]]:
 
 
 def held_out_rows(training: Mapping[str, Any], path: Path) -> "NDArray[int64] | None":
-    """Return the rows of a file, from 0, that were held out when a network was trained on it.
+    """Return the rows of a file or a folder of images, from 0, that were held out when a network was trained on it.
 
-    None if the network was trained on another file, or held nothing out of this one, or if the packages that read it
+    None if the network was trained on other data, or held nothing out of this one, or if the packages that read it
     are not installed.
     """
     from raydient.spec.errors import InvalidSpec
@@ -269,7 +278,8 @@ def held_out_rows(training: Mapping[str, Any], path: Path) -> "NDArray[int64] | 
     from .extras import missing_packages
 
     recorded = {training.get("data", {}).get("dataset.uri"), training.get("dataset", "").removeprefix("datasets/")}
-    if missing_packages("local") or not are_files(path) or sha256_of(path) not in recorded:
+    is_there = are_files(path) or path.is_dir()
+    if missing_packages("local") or not is_there or sha256_of(path) not in recorded:
         return None
     from raydient.workers.data import load
 

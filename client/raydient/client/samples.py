@@ -61,7 +61,8 @@ def read_samples(
 ) -> Iterator[Samples]:
     """Yield the samples of a table, `most` at a time, or all arrays of an NPZ or IDX file.
 
-    A table is a CSV, Parquet or Arrow file, or a folder of images: the columns `image`, a path, and `label`.
+    A table is a CSV, Parquet or Arrow file, or a folder of images: the columns `image`, a path, and `label`, the name
+    of its sub-folder. If `label` is needed, images in no sub-folder are left out, as in training.
 
     Columns that are not used may hold anything. There is at least one part, which is empty if the file has no rows.
 
@@ -78,7 +79,7 @@ def read_samples(
     most = most or PART_ROWS
     match path.suffix.lower():
         case _ if path.is_dir():
-            yield from _read_folder(path, most)
+            yield from _read_folder(path, most, FOLDER_COLUMNS[1] in (needed or ()))
         case ".csv":
             yield from _read_csv(path, dialect, most)
         case ".gz" if path.stem.lower().endswith(".csv"):
@@ -94,15 +95,16 @@ def read_samples(
             raise InvalidSamples(f"{path}: samples are read from {suffixes}")
 
 
-def _read_folder(path: Path, most: int) -> Iterator[Samples]:
-    rows, before = image_files(path, are_labelled=False), 0
+def _read_folder(path: Path, most: int, are_labelled: bool) -> Iterator[Samples]:
+    rows, before = image_files(path, are_labelled=are_labelled), 0
     while part := list(islice(rows, most)):
         yield Samples(
             dict(zip(FOLDER_COLUMNS, map(list, zip(*part, strict=True)), strict=True)), [], before, folder=path
         )
         before += len(part)
     if not before:
-        raise InvalidSamples(f"{path}: the folder has no images")
+        place = "in sub-folders, whose names are their labels" if are_labelled else "in it"
+        raise InvalidSamples(f"{path}: the folder has no images {place}")
 
 
 def _read_arrow(path: Path, needed: Collection[str] | None, most: int) -> Iterator[Samples]:

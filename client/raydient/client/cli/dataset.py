@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import ConnectionOptions, confirm, debug_option, json_option, with_connection, yes_option
+from .options import DATA_FILE, ConnectionOptions, confirm, debug_option, json_option, with_connection, yes_option
 from .output import as_data, echo, print_json, print_pairs, print_table, time_text
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ def dataset() -> None:
 
 
 @dataset.command()
-@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", metavar="FILE", type=DATA_FILE)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the dataset's name.")
 @json_option
 @with_connection
 @debug_option
-def upload(*, path: Path, connection: ConnectionOptions, quiet: bool, as_json: bool) -> None:
-    """Store a file, unless the service has its content."""
+def upload(*, data: str | Path, connection: ConnectionOptions, quiet: bool, as_json: bool) -> None:
+    """Store a file, or that of a URL, unless the service has its content."""
     with connection.open() as client:
-        stored = client.upload_dataset(path)
+        stored = client.upload_dataset(data)
     if quiet and not as_json:
         echo(stored.name)
     else:

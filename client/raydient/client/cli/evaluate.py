@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from .display import value_text, without_repetition
-from .failures import WRONG_USAGE, Failure
 from .model import MODEL_SUFFIX, checkpoint_option, local_model, model_argument
-from .options import ConnectionOptions, debug_option, json_option, with_connection, with_dialect
+from .options import DATA, ConnectionOptions, debug_option, json_option, with_connection, with_dialect
 from .output import echo, print_json, print_pairs, print_table
 from .predict import note_unknown
 
@@ -27,7 +26,7 @@ SHOWN_CLASSES = 20
 
 @click.command()
 @model_argument
-@click.argument("data", metavar="DATA", type=click.Path(exists=True, path_type=Path))
+@click.argument("data", metavar="DATA", type=DATA)
 @checkpoint_option
 @with_dialect
 @json_option
@@ -37,25 +36,22 @@ def evaluate(
     *,
     model: str,
     connection: ConnectionOptions,
-    data: Path,
+    data: str | Path,
     checkpoint: int | str | None,
     dialect: "Dialect",
     as_json: bool,
 ) -> None:
     """Compare the predictions of a trained network with the labels of a file.
 
+    DATA may be a folder of images, the names of whose sub-folders are the labels, or a URL.
+
     Prints the loss, with the class weights of the job, and every metric of the job for all samples of the file, each
     with the weight 1. For classes the confusion matrix and the results of each class follow, for numbers the residuals,
     prediction - label. The network is that of a job of the service, or a .safetensors file, for which no service is
     needed.
     """
-    from raydient.client.columns import InvalidSamples
-
     with _opened(model, connection, checkpoint) as network:
-        try:
-            evaluation = network.evaluate(data, partial(note_unknown, data), dialect)
-        except InvalidSamples as error:
-            raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
+        evaluation = network.evaluate(data, partial(note_unknown, data), dialect)
     if as_json:
         from raydient.client.report import evaluation_data
 

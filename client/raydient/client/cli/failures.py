@@ -143,6 +143,8 @@ def _outcome(error: BaseException) -> tuple[int, str, list[str]]:
             return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
     if name == "InvalidSpec":  # its import takes long
         return WRONG_USAGE, "INVALID_SPEC", str(error).splitlines()
+    if name == "InvalidSamples":
+        return WRONG_USAGE, "INVALID_SAMPLES", [str(error)]
     if hasattr(error, "reason"):  # a RaydientError
         reason = error.reason or _upper_snake(name)
         remedies = [_REMEDIES[key] for key in (name, reason) if key in _REMEDIES]

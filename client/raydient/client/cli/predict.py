@@ -17,7 +17,7 @@ from raydient.spec.printable import printable
 
 from .failures import WRONG_USAGE, Failure
 from .model import checkpoint_option, local_model, model_argument
-from .options import ConnectionOptions, debug_option, json_option, need_writable, with_connection, with_dialect
+from .options import DATA, ConnectionOptions, debug_option, json_option, need_writable, with_connection, with_dialect
 from .output import echo, print_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_argument
-@click.argument("data", metavar="DATA", type=click.Path(exists=True, path_type=Path))
+@click.argument("data", metavar="DATA", type=DATA)
 @click.option(
     "-o",
     "--output",
@@ -45,7 +45,7 @@ def predict(
     *,
     model: str,
     connection: ConnectionOptions,
-    data: Path,
+    data: str | Path,
     output: Path | None,
     checkpoint: int | str | None,
     dialect: "Dialect",
@@ -59,7 +59,7 @@ def predict(
     probable class first if there are classes, then the network's outputs, one per class. With several outputs each
     column's name begins with that of its output. A predicted number has the name of its label. A table (CSV, Parquet or
     Arrow) is read and its predictions are written part by part, so it may be larger than memory. DATA may be a folder
-    of images, whose predictions follow their paths.
+    of images, whose predictions follow their paths, or a URL.
     """
     if output is not None and output.suffix.lower() != ".csv":
         raise Failure(f"{output}: predictions are written as CSV: give a name that ends in .csv", WRONG_USAGE)
@@ -88,21 +88,18 @@ def open_predictor(
         yield client.get(model).predictor(checkpoint)
 
 
-def note_unknown(data: Path, unknown: Sequence[str]) -> None:
+def note_unknown(data: str | Path, unknown: Sequence[str]) -> None:
     """List columns of a file that the network was not trained on, on standard error."""
     names = ", ".join(map(printable, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
     echo(f"{data}: not used, since the network was not trained on it: {names}", err=True)
 
 
-def _parts(predictor: "Predictor", data: Path, dialect: "Dialect") -> Iterator[dict[str, "Prediction"]]:
+def _parts(predictor: "Predictor", data: str | Path, dialect: "Dialect") -> Iterator[dict[str, "Prediction"]]:
     """Predict part by part. Columns that the network was not trained on are listed on standard error."""
-    from raydient.client.columns import InvalidSamples
     from raydient.client.errors import RequestRefused
 
     try:
         yield from predictor.predict_file(data, partial(note_unknown, data), dialect)
-    except InvalidSamples as error:
-        raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
     except RequestRefused as error:
         raise Failure(f"{data}: {error}", WRONG_USAGE, error.reason) from error
 
@@ -119,9 +116,13 @@ def _as_json(prediction: "Prediction") -> dict[str, Any]:
     return {"classes": _classes(prediction), "class_names": names, "outputs": prediction.outputs.tolist()}
 
 
-def _image_names(data: Path) -> Iterator[str]:
+def _image_names(data: str | Path) -> Iterator[str]:
     """The paths of the images in a folder, in the order of their predictions; none of a file."""
-    return (path for path, _ in image_files(data, are_labelled=False)) if data.is_dir() else iter(())
+    return (
+        (path for path, _ in image_files(data, are_labelled=False))
+        if isinstance(data, Path) and data.is_dir()
+        else iter(())
+    )
 
 
 def _write(

@@ -9,6 +9,7 @@ import click
 from .failures import WRONG_USAGE, Failure
 from .model import MODEL_SUFFIX, local_model
 from .options import (
+    DATA,
     ConnectionOptions,
     debug_option,
     json_option,
@@ -31,7 +32,7 @@ HISTORY_HELP = "The metrics of each epoch of a model file, from `raydient train 
 
 @click.command()
 @click.argument("model", metavar=f"JOB|MODEL{MODEL_SUFFIX}")
-@click.argument("data", metavar="[DATA]", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.argument("data", metavar="[DATA]", type=DATA, required=False)
 @click.option("-o", "--output", metavar="REPORT", type=click.Path(dir_okay=False, path_type=Path), help=OUTPUT_HELP)
 @click.option(
     "--history", metavar="CURVE.csv", type=click.Path(exists=True, dir_okay=False, path_type=Path), help=HISTORY_HELP
@@ -44,7 +45,7 @@ def report(
     *,
     model: str,
     connection: ConnectionOptions,
-    data: Path | None,
+    data: str | Path | None,
     output: Path | None,
     history: Path | None,
     dialect: "Dialect",
@@ -54,9 +55,9 @@ def report(
 
     It has the metrics and their curves, what the network takes, gives and consists of, the gradient health by layer,
     and how it was trained. With DATA it has the confusion matrix or the residuals and the worst examples too. If DATA
-    is the file that the network was trained on, those are of the rows that were held out. --json prints the JSON.
+    is the file that the network was trained on, those are of the rows that were held out. DATA may be a folder of
+    images or a URL. --json prints the JSON.
     """
-    from raydient.client.columns import InvalidSamples
     from raydient.client.report import SUFFIXES
 
     if output is None and not as_json:
@@ -67,10 +68,7 @@ def report(
         if output.suffix == ".html":
             need_packages("A report as a page", "plot")
         need_writable(output)
-    try:
-        made = _made(model, connection, data, history, dialect)
-    except InvalidSamples as error:
-        raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
+    made = _made(model, connection, data, history, dialect)
     if output is not None:
         made.save(output)
         echo(f"{output} is written", err=True)
@@ -79,7 +77,7 @@ def report(
 
 
 def _made(
-    model: str, connection: ConnectionOptions, data: Path | None, history: Path | None, dialect: "Dialect"
+    model: str, connection: ConnectionOptions, data: str | Path | None, history: Path | None, dialect: "Dialect"
 ) -> "Report":
     notice = partial(note_unknown, data) if data is not None else None
     if (network := local_model(model, None)) is not None:
