@@ -118,7 +118,9 @@ def _seeds(jobs, datasets, tokens):
             }
             request = {"spec": spec, "validate_only": True}
             every.append(ParseDict(request, training_service_pb2.CreateTrainingJobRequest()))
-    header = dataset_service_pb2.UploadDatasetHeader(file_name="d.csv", size_bytes=len(CSV), sha256="0" * 64)
+    content = {"size_bytes": len(CSV), "sha256": "0" * 64}
+    header = dataset_service_pb2.UploadDatasetHeader(file_name="d.csv", **content, offset=0)
+    every.append(dataset_service_pb2.GetDatasetUploadRequest(**content))
     every.append(dataset_service_pb2.UploadDatasetRequest(header=header))
     every.append(dataset_service_pb2.UploadDatasetRequest(chunk=CSV))
     seeds = {}

@@ -9,6 +9,7 @@ from tests.waiting import eventually
 
 StatusCode = grpc.StatusCode
 CONTENT = b"a,b,y\n1,2,0\n"
+LONG = CONTENT * 2000  # longer than the buffer of a file
 
 
 def part(**fields):
@@ -47,6 +48,8 @@ def test_a_large_file_in_large_chunks(client):
         ([part()], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
         ([header(), header()], StatusCode.INVALID_ARGUMENT, "CHUNK_EXPECTED"),
         ([header(file_name="../a.csv")], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
+        ([header(offset=-1)], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
+        ([header(offset=3)], StatusCode.OUT_OF_RANGE, "OFFSET_MISMATCH"),
         ([header(size_bytes=-1)], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
         ([header(), part(chunk=CONTENT[:5])], StatusCode.DATA_LOSS, "SIZE_MISMATCH"),
         ([header(), part(chunk=CONTENT + b"x")], StatusCode.DATA_LOSS, "SIZE_MISMATCH"),
@@ -61,20 +64,78 @@ def test_a_refused_upload_leaves_nothing(client, refused, tmp_path, parts, code,
     assert list(client.datasets.ListDatasets(pb.ListDatasetsRequest()).datasets) == []
 
 
-def test_an_upload_that_stops_leaves_nothing_and_an_identical_retry_works(client, tmp_path):
-    folder, may_end = tmp_path / "state" / "datasets", threading.Event()
+@pytest.fixture
+def break_off():
+    """Returns a function that uploads the beginning of LONG, waits until it has arrived, and breaks off."""
 
-    def parts():
-        yield header()
-        yield part(chunk=CONTENT[:5])
-        may_end.wait(60)
+    def break_off(datasets, folder, beginning, **options):
+        may_end = threading.Event()
 
-    call = client.datasets.UploadDataset.future(parts())
-    eventually(lambda: [path.stat().st_size for path in folder.iterdir()])
-    call.cancel()
-    may_end.set()
-    eventually(lambda: not list(folder.iterdir()))
-    assert client.upload(CONTENT).size_bytes == len(CONTENT)
+        def parts():
+            yield header(LONG)
+            yield part(chunk=beginning)
+            may_end.wait(60)
+
+        call = datasets.UploadDataset.future(parts(), **options)
+        eventually(lambda: any(file.stat().st_size for file in folder.iterdir()))
+        call.cancel()
+        may_end.set()
+        eventually(lambda: kept(datasets, **options))
+
+    return break_off
+
+
+def kept(datasets, content=LONG, **options):
+    sha256 = hashlib.sha256(content).hexdigest()
+    request = pb.GetDatasetUploadRequest(size_bytes=len(content), sha256=sha256)
+    return datasets.GetDatasetUpload(request, **options).committed_bytes
+
+
+def test_an_upload_that_stops_is_not_listed_and_an_identical_retry_works(client, tmp_path, break_off):
+    folder = tmp_path / "state" / "datasets"
+    break_off(client.datasets, folder, LONG[:10_000])
+    assert list(client.datasets.ListDatasets(pb.ListDatasetsRequest()).datasets) == []
+    assert client.upload(LONG).size_bytes == len(LONG)
+    assert [path.name for path in folder.iterdir()] == [f"{hashlib.sha256(LONG).hexdigest()}.csv"]
+    assert kept(client.datasets) == 0
+
+
+def test_an_upload_goes_on_where_it_broke(client, refused, tmp_path, break_off):
+    break_off(client.datasets, tmp_path / "state" / "datasets", LONG[:10_000])
+    assert kept(client.datasets) == 10_000
+    assert kept(client.datasets, LONG[::-1]) == 0
+    error = refused(client.datasets.UploadDataset, iter([header(LONG, offset=10_001), part(chunk=LONG[10_001:])]))
+    assert (error.code, error.reason) == (StatusCode.OUT_OF_RANGE, "OFFSET_MISMATCH")
+    rest = [header(LONG, offset=10_000), part(chunk=LONG[10_000:])]
+    assert client.datasets.UploadDataset(iter(rest)).size_bytes == len(LONG)
+
+
+def test_what_is_kept_of_other_bytes_is_removed_when_the_checksum_differs(client, refused, tmp_path, break_off):
+    break_off(client.datasets, tmp_path / "state" / "datasets", LONG[1:10_001])
+    error = refused(client.datasets.UploadDataset, iter([header(LONG, offset=10_000), part(chunk=LONG[10_000:])]))
+    assert (error.code, error.reason) == (StatusCode.DATA_LOSS, "CHECKSUM_MISMATCH")
+    assert kept(client.datasets) == 0
+    assert client.upload(LONG).size_bytes == len(LONG)
+
+
+def test_what_is_kept_belongs_to_one_token_and_outlives_the_service(start, tmp_path, break_off):
+    (tmp_path / "tokens").write_text(f"{'a' * 43}\n{'b' * 43}")
+    (tmp_path / "tokens").chmod(0o600)
+    mine, theirs = ({"metadata": (("authorization", f"Bearer {letter * 43}"),)} for letter in "ab")
+    served = start(tokens_file=tmp_path / "tokens")
+    break_off(served.client.datasets, tmp_path / "state" / "datasets", LONG[:10_000], **mine)
+    assert kept(served.client.datasets, **theirs) == 0
+    served.stop()
+    datasets = start(tokens_file=tmp_path / "tokens").client.datasets
+    assert (kept(datasets, **mine), kept(datasets, **theirs)) == (10_000, 0)
+    rest = [header(LONG, offset=10_000), part(chunk=LONG[10_000:])]
+    assert datasets.UploadDataset(iter(rest), **mine).size_bytes == len(LONG)
+
+
+@pytest.mark.parametrize(("size", "sha256"), [(0, "0" * 64), (-1, "0" * 64), (5, "0" * 63), (5, "../x")])
+def test_a_content_that_no_file_has_is_refused(client, refused, size, sha256):
+    error = refused(client.datasets.GetDatasetUpload, pb.GetDatasetUploadRequest(size_bytes=size, sha256=sha256))
+    assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_HEADER")
 
 
 def test_lists_newest_first_by_pages(client, refused):

@@ -61,6 +61,7 @@ class FakeService(
         self.train: Callable[[jobs_api.TrainingJob], None] = lambda job: None
         self.datasets: dict[str, datasets_api.Dataset] = {}
         self.uploads: list[bytes] = []
+        self.partial: dict[str, bytes] = defaultdict(bytes)
         self.checkpoints: dict[str, list[int]] = defaultdict(list)
         self.model = bytes(range(256)) * 20
         self.model_sha256 = hashlib.sha256(self.model).hexdigest()
@@ -202,14 +203,27 @@ class FakeService(
             context.abort(grpc.StatusCode.NOT_FOUND, f"there is no {request.name}")
         return self.datasets[request.name]
 
+    def GetDatasetUpload(self, request: Any, context: Any) -> datasets_api.DatasetUpload:
+        self._enter("GetDatasetUpload", request, context)
+        return datasets_api.DatasetUpload(committed_bytes=len(self.partial[request.sha256]))
+
     def UploadDataset(self, requests: Any, context: Any) -> datasets_api.Dataset:
         header = next(requests).header
         self._enter("UploadDataset", header, context)
-        chunks = [request.chunk for request in requests]
-        assert all(0 < len(chunk) <= 1 << 20 for chunk in chunks)
-        content = b"".join(chunks)
+        assert header.offset in (0, len(self.partial[header.sha256]))
+        content = self.partial[header.sha256][: header.offset]
+        limit = self.breaks.popleft() if self.breaks else None
+        for number, request in enumerate(requests):
+            if number == limit:
+                self.partial[header.sha256] = content
+                context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
+            assert 0 < len(request.chunk) <= 1 << 20
+            content += request.chunk
         assert len(content) == header.size_bytes
-        assert hashlib.sha256(content).hexdigest() == header.sha256
+        self.partial.pop(header.sha256)
+        if hashlib.sha256(content).hexdigest() != header.sha256:
+            self.fail("UploadDataset", grpc.StatusCode.DATA_LOSS, reason="CHECKSUM_MISMATCH")
+            context.abort_with_status(rpc_status.to_status(self.faults["UploadDataset"].popleft()))
         self.uploads.append(content)
         stored = datasets_api.Dataset(
             name=f"datasets/{header.sha256}",

@@ -144,12 +144,45 @@ def test_known_content_is_not_uploaded_again(client: Client, service, job_yaml: 
     assert len(service.uploads) == 1
 
 
-def test_an_upload_that_breaks_begins_again(client: Client, service, tmp_path: Path, pauses: list[float]) -> None:
+def test_an_upload_that_cannot_begin_is_repeated(client: Client, service, tmp_path: Path, pauses: list[float]) -> None:
     (tmp_path / "a.csv").write_bytes(b"a,y\n1,2\n")
     service.fail("UploadDataset", grpc.StatusCode.UNAVAILABLE)
     assert client.upload_dataset(tmp_path / "a.csv").size_bytes == 8
-    assert service.calls == ["GetDataset", "UploadDataset"] * 2
+    assert service.calls == ["GetDataset", "GetDatasetUpload", "UploadDataset"] * 2
     assert (service.uploads, len(pauses)) == ([b"a,y\n1,2\n"], 1)
+
+
+def test_an_upload_goes_on_where_it_broke(client: Client, service, tmp_path: Path, pauses: list[float]) -> None:
+    content = bytes(range(251)) * 16_000  # just under 4 MiB: four chunks
+    (tmp_path / "large.npz").write_bytes(content)
+    service.breaks.extend([2, 1, 0, 0])
+    assert client.upload_dataset(tmp_path / "large.npz").size_bytes == len(content)
+    assert service.uploads == [content]
+    offsets = [header.offset >> 20 for header in service.requests["UploadDataset"]]
+    assert offsets == [0, 2, 3, 3, 3]
+    assert pauses == [0.1, 0.1, 0.1, 0.3], "a transfer that goes on begins with the shortest pause"
+
+
+def test_an_upload_goes_on_in_a_later_call(client: Client, service, tmp_path: Path) -> None:
+    content = bytes(range(251)) * 8_000  # two chunks
+    (tmp_path / "large.npz").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    service.partial[sha256] = content[: 1 << 20]
+    client.upload_dataset(tmp_path / "large.npz")
+    assert [header.offset for header in service.requests["UploadDataset"]] == [1 << 20]
+    assert service.uploads == [content]
+
+
+def test_kept_bytes_that_are_of_no_use_are_sent_again(client: Client, service, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a,y\n1,2\n")
+    service.partial[hashlib.sha256(b"a,y\n1,2\n").hexdigest()] = b"damaged"[:4]
+    client.upload_dataset(tmp_path / "a.csv")
+    assert [header.offset for header in service.requests["UploadDataset"]] == [4, 0]
+    assert service.uploads == [b"a,y\n1,2\n"]
+    service.fail("UploadDataset", grpc.StatusCode.OUT_OF_RANGE, reason="OFFSET_MISMATCH")
+    (tmp_path / "b.csv").write_bytes(b"b,y\n1,2\n")
+    with pytest.raises(RequestRefused):
+        client.upload_dataset(tmp_path / "b.csv")
 
 
 def test_a_large_file_travels_in_chunks(client: Client, service, tmp_path: Path) -> None:

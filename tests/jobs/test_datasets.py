@@ -6,27 +6,23 @@ from contextlib import suppress
 
 import pytest
 
-from raydient.server.errors import AlreadyExists, DataLoss, Exhausted, InvalidRequest, NotFound, NotPermitted
+from raydient.server.errors import (
+    AlreadyExists,
+    DataLoss,
+    Exhausted,
+    InvalidRequest,
+    NotFound,
+    NotPermitted,
+)
 from raydient.server.jobs.datasets import DatasetStore
 from raydient.server.jobs.disk import Reserve
+from raydient.server.jobs.headers import Header
 from raydient.server.jobs.removals import Removals
 from raydient.server.jobs.sources import Sources
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import InvalidSpec
 
-CONTENT = b"x,y\n1,0\n2,1\n"
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-def upload(datasets, content=CONTENT, name="digits.csv", size=None, sha256=None):
-    announced = sha256 or hashlib.sha256(content).hexdigest()
-    upload = datasets.begin(name, len(content) if size is None else size, announced)
-    try:
-        for start in range(0, len(content), 5):
-            upload.write(content[start : start + 5])
-        return upload.finish()
-    finally:
-        upload.close()
+from .uploading import CONTENT, SHA256, Disk, torn, upload
 
 
 def test_a_stored_file_has_the_suffix_of_its_format(datasets, folder, now):
@@ -63,29 +59,24 @@ def test_an_upload_with_unannounced_bytes_leaves_nothing(datasets, folder, wrong
     assert datasets.page(9) == []
 
 
-def test_an_interrupted_upload_leaves_nothing(datasets, folder):
-    torn = datasets.begin("a.csv", 12, SHA256)
-    torn.write(CONTENT[:3])
-    torn.close()
-    assert list(folder.iterdir()) == []
-
-
-def test_partial_uploads_of_a_killed_server_are_removed_at_the_start(database, datasets, folder):
-    torn = datasets.begin("a.csv", 12, SHA256)
-    torn.write(CONTENT[:3])
+def test_other_partial_files_of_a_killed_server_are_removed_at_the_start(database, datasets, folder):
+    incoming = datasets.receive("a.csv")
+    incoming.write(CONTENT[:3])
     assert len(list(folder.iterdir())) == 1
     DatasetStore(database, folder)
     assert list(folder.iterdir()) == []
-    torn.close()
+    incoming.close()
 
 
 def full(*arguments, **keywords):
     raise OSError(errno.ENOSPC, "no space left")
 
 
-@pytest.mark.parametrize("call", ["os.fsync", "os.replace", "sync_folder", "NamedTemporaryFile"])
+@pytest.mark.parametrize(
+    "call", ["datasets.os.fsync", "datasets.os.replace", "datasets.sync_folder", "partial.os.open"]
+)
 def test_a_full_disk_leaves_nothing(datasets, folder, monkeypatch, call):
-    monkeypatch.setattr(f"raydient.server.jobs.datasets.{call}", full)
+    monkeypatch.setattr(f"raydient.server.jobs.{call}", full)
     with pytest.raises(Exhausted) as caught:
         upload(datasets)
     assert caught.value.reason == "STORE_FULL"
@@ -97,7 +88,8 @@ def test_a_file_that_cannot_be_written_leaves_nothing(datasets, folder):
     """A limit on the size of files stands in for a disk that becomes full while a file is written."""
     content = b"x" * (1 << 20)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    torn = datasets.begin("a.csv", len(content), hashlib.sha256(content).hexdigest())
+    torn = datasets.begin(Header("a.csv", len(content), hashlib.sha256(content).hexdigest()))
+    torn.open()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
     try:
         with pytest.raises(OSError, match="too large"):
@@ -127,14 +119,6 @@ def test_a_failed_insert_leaves_no_file(database, datasets, folder, monkeypatch)
     assert list(folder.iterdir()) == []
 
 
-class Disk:
-    """A disk with `total` bytes, of which `free` are free."""
-
-    def __init__(self, monkeypatch, total, free):
-        self.total, self.free = total, free
-        monkeypatch.setattr("raydient.server.jobs.disk.shutil.disk_usage", lambda folder: self)
-
-
 GIB = 1 << 30
 
 
@@ -155,13 +139,12 @@ def test_the_reserve_is_checked_before_and_during_an_upload(database, folder, mo
     disk = Disk(monkeypatch, 1000, free=112)
     datasets = DatasetStore(database, folder, reserve=Reserve(100))
     with pytest.raises(Exhausted):
-        datasets.begin("a.csv", 13, SHA256)
-    torn = datasets.begin("a.csv", 12, SHA256)
-    torn.write(CONTENT[:5])
+        upload(datasets, size=13)
+    broken = torn(datasets, CONTENT[:5])
     disk.free = 105  # something else fills the disk
     with pytest.raises(Exhausted):
-        torn.write(CONTENT[5:])
-    torn.close()
+        broken.write(CONTENT[5:])
+    broken.close()
     assert list(folder.iterdir()) == []
 
 
@@ -241,14 +224,15 @@ def test_two_uploads_of_the_same_content_at_once(datasets, folder):
 )
 def test_a_bad_file_name_is_refused(datasets, name):
     with pytest.raises(InvalidRequest) as caught:
-        datasets.begin(name, 1, SHA256)
+        datasets.begin(Header(name, 1, SHA256))
     assert [error.path for error in caught.value.errors] == ["header.file_name"]
 
 
 def test_an_invalid_header_lists_every_violation(datasets):
     with pytest.raises(InvalidRequest) as caught:
-        datasets.begin("a.txt", 0, SHA256.upper())
-    assert [error.path for error in caught.value.errors] == ["header.file_name", "header.size_bytes", "header.sha256"]
+        datasets.begin(Header("a.txt", 0, SHA256.upper(), offset=-1))
+    fields = ["file_name", "size_bytes", "sha256", "offset"]
+    assert [error.path for error in caught.value.errors] == [f"header.{field}" for field in fields]
     assert caught.value.reason == "INVALID_HEADER"
 
 

@@ -100,6 +100,7 @@ def test_services_and_methods() -> None:
         },
         "DatasetService": {
             "UploadDataset": "stream Dataset",
+            "GetDatasetUpload": "DatasetUpload",
             "RegisterDataset": "Dataset",
             "GetDataset": "Dataset",
             "ListDatasets": "ListDatasetsResponse",

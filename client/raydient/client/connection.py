@@ -37,7 +37,7 @@ IDEMPOTENT = {
         "UpdateTrainingJob",
         "ListMetrics",
     ),
-    "raydient.v1.DatasetService": ("GetDataset", "ListDatasets"),
+    "raydient.v1.DatasetService": ("GetDataset", "GetDatasetUpload", "ListDatasets"),
     "raydient.v1.ModelService": ("ListCheckpoints", "GetModel", "Predict"),
 }
 

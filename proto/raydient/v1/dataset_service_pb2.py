@@ -26,31 +26,35 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!raydient/v1/dataset_service.proto\x12\x0braydient.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.raydient.v1.DatasetFormat\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x14UploadDatasetRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .raydient.v1.UploadDatasetHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"L\n\x13UploadDatasetHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"%\n\x16RegisterDatasetRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.raydient.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08*\xb5\x01\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41TASET_FORMAT_CSV\x10\x01\x12\x16\n\x12\x44\x41TASET_FORMAT_NPZ\x10\x02\x12\x1a\n\x16\x44\x41TASET_FORMAT_PARQUET\x10\x03\x12\x18\n\x14\x44\x41TASET_FORMAT_ARROW\x10\x04\x12\x1e\n\x1a\x44\x41TASET_FORMAT_SAFETENSORS\x10\x05\x32\x8f\x03\n\x0e\x44\x61tasetService\x12J\n\rUploadDataset\x12!.raydient.v1.UploadDatasetRequest\x1a\x14.raydient.v1.Dataset(\x01\x12L\n\x0fRegisterDataset\x12#.raydient.v1.RegisterDatasetRequest\x1a\x14.raydient.v1.Dataset\x12\x42\n\nGetDataset\x12\x1e.raydient.v1.GetDatasetRequest\x1a\x14.raydient.v1.Dataset\x12S\n\x0cListDatasets\x12 .raydient.v1.ListDatasetsRequest\x1a!.raydient.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.raydient.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!raydient/v1/dataset_service.proto\x12\x0braydient.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12*\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1a.raydient.v1.DatasetFormat\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x14UploadDatasetRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .raydient.v1.UploadDatasetHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\\\n\x13UploadDatasetHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x03\"=\n\x17GetDatasetUploadRequest\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"(\n\rDatasetUpload\x12\x17\n\x0f\x63ommitted_bytes\x18\x01 \x01(\x03\"%\n\x16RegisterDatasetRequest\x12\x0b\n\x03uri\x18\x01 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.raydient.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08*\xb5\x01\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44\x41TASET_FORMAT_CSV\x10\x01\x12\x16\n\x12\x44\x41TASET_FORMAT_NPZ\x10\x02\x12\x1a\n\x16\x44\x41TASET_FORMAT_PARQUET\x10\x03\x12\x18\n\x14\x44\x41TASET_FORMAT_ARROW\x10\x04\x12\x1e\n\x1a\x44\x41TASET_FORMAT_SAFETENSORS\x10\x05\x32\xe5\x03\n\x0e\x44\x61tasetService\x12J\n\rUploadDataset\x12!.raydient.v1.UploadDatasetRequest\x1a\x14.raydient.v1.Dataset(\x01\x12T\n\x10GetDatasetUpload\x12$.raydient.v1.GetDatasetUploadRequest\x1a\x1a.raydient.v1.DatasetUpload\x12L\n\x0fRegisterDataset\x12#.raydient.v1.RegisterDatasetRequest\x1a\x14.raydient.v1.Dataset\x12\x42\n\nGetDataset\x12\x1e.raydient.v1.GetDatasetRequest\x1a\x14.raydient.v1.Dataset\x12S\n\x0cListDatasets\x12 .raydient.v1.ListDatasetsRequest\x1a!.raydient.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.raydient.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.dataset_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATASETFORMAT']._serialized_start=752
-  _globals['_DATASETFORMAT']._serialized_end=933
+  _globals['_DATASETFORMAT']._serialized_start=873
+  _globals['_DATASETFORMAT']._serialized_end=1054
   _globals['_DATASET']._serialized_start=113
   _globals['_DATASET']._serialized_end=284
   _globals['_UPLOADDATASETREQUEST']._serialized_start=286
   _globals['_UPLOADDATASETREQUEST']._serialized_end=385
   _globals['_UPLOADDATASETHEADER']._serialized_start=387
-  _globals['_UPLOADDATASETHEADER']._serialized_end=463
-  _globals['_REGISTERDATASETREQUEST']._serialized_start=465
-  _globals['_REGISTERDATASETREQUEST']._serialized_end=502
-  _globals['_GETDATASETREQUEST']._serialized_start=504
-  _globals['_GETDATASETREQUEST']._serialized_end=537
-  _globals['_LISTDATASETSREQUEST']._serialized_start=539
-  _globals['_LISTDATASETSREQUEST']._serialized_end=599
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=601
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=688
-  _globals['_DELETEDATASETREQUEST']._serialized_start=690
-  _globals['_DELETEDATASETREQUEST']._serialized_end=749
-  _globals['_DATASETSERVICE']._serialized_start=936
-  _globals['_DATASETSERVICE']._serialized_end=1335
+  _globals['_UPLOADDATASETHEADER']._serialized_end=479
+  _globals['_GETDATASETUPLOADREQUEST']._serialized_start=481
+  _globals['_GETDATASETUPLOADREQUEST']._serialized_end=542
+  _globals['_DATASETUPLOAD']._serialized_start=544
+  _globals['_DATASETUPLOAD']._serialized_end=584
+  _globals['_REGISTERDATASETREQUEST']._serialized_start=586
+  _globals['_REGISTERDATASETREQUEST']._serialized_end=623
+  _globals['_GETDATASETREQUEST']._serialized_start=625
+  _globals['_GETDATASETREQUEST']._serialized_end=658
+  _globals['_LISTDATASETSREQUEST']._serialized_start=660
+  _globals['_LISTDATASETSREQUEST']._serialized_end=720
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=722
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=809
+  _globals['_DELETEDATASETREQUEST']._serialized_start=811
+  _globals['_DELETEDATASETREQUEST']._serialized_end=870
+  _globals['_DATASETSERVICE']._serialized_start=1057
+  _globals['_DATASETSERVICE']._serialized_end=1542
 # @@protoc_insertion_point(module_scope)

@@ -51,14 +51,30 @@ class UploadDatasetRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[UploadDatasetHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class UploadDatasetHeader(_message.Message):
-    __slots__ = ("file_name", "size_bytes", "sha256")
+    __slots__ = ("file_name", "size_bytes", "sha256", "offset")
     FILE_NAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     file_name: str
     size_bytes: int
     sha256: str
-    def __init__(self, file_name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+    offset: int
+    def __init__(self, file_name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class GetDatasetUploadRequest(_message.Message):
+    __slots__ = ("size_bytes", "sha256")
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    size_bytes: int
+    sha256: str
+    def __init__(self, size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class DatasetUpload(_message.Message):
+    __slots__ = ("committed_bytes",)
+    COMMITTED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    committed_bytes: int
+    def __init__(self, committed_bytes: _Optional[int] = ...) -> None: ...
 
 class RegisterDatasetRequest(_message.Message):
     __slots__ = ("uri",)

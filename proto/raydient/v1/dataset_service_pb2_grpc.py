@@ -41,6 +41,11 @@ class DatasetServiceStub(object):
                 request_serializer=raydient_dot_v1_dot_dataset__service__pb2.UploadDatasetRequest.SerializeToString,
                 response_deserializer=raydient_dot_v1_dot_dataset__service__pb2.Dataset.FromString,
                 _registered_method=True)
+        self.GetDatasetUpload = channel.unary_unary(
+                '/raydient.v1.DatasetService/GetDatasetUpload',
+                request_serializer=raydient_dot_v1_dot_dataset__service__pb2.GetDatasetUploadRequest.SerializeToString,
+                response_deserializer=raydient_dot_v1_dot_dataset__service__pb2.DatasetUpload.FromString,
+                _registered_method=True)
         self.RegisterDataset = channel.unary_unary(
                 '/raydient.v1.DatasetService/RegisterDataset',
                 request_serializer=raydient_dot_v1_dot_dataset__service__pb2.RegisterDatasetRequest.SerializeToString,
@@ -70,13 +75,27 @@ class DatasetServiceServicer(object):
     def UploadDataset(self, request_iterator, context):
         """Stores a file. The first request contains the header, every further one a chunk, in order. Chunks of at most 1 MiB
         are recommended; gRPC's limit for a request is 4 MiB. The file becomes visible when it is complete, verified and
-        durable; an interrupted upload leaves nothing. If the server already has the content, it may respond after the
-        header.
+        durable. If the server already has the content, it may respond after the header.
+
+        If the connection breaks, the server keeps what has arrived for a day, unless it needs the space, for this caller
+        alone, and no list shows it. The next upload of the content may go on from there, see GetDatasetUpload. After any
+        error below nothing is kept, except after OFFSET_MISMATCH.
 
         INVALID_ARGUMENT     INVALID_HEADER: the header is missing or breaks a rule; CHUNK_EXPECTED
+        OUT_OF_RANGE         OFFSET_MISMATCH: another number of bytes is kept than the header's offset
         DATA_LOSS            CHECKSUM_MISMATCH, SIZE_MISMATCH: the received bytes differ from the header; upload again
         ALREADY_EXISTS       DATASET_OF_OTHER_FORMAT: the same bytes are stored under a name with another suffix
         RESOURCE_EXHAUSTED   STORE_FULL
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDatasetUpload(self, request, context):
+        """Gets how much the server has kept of this caller's upload of a content whose connection broke. It is 0 if nothing is
+        kept, and while an upload of the content is in progress.
+
+        INVALID_ARGUMENT     INVALID_HEADER
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +148,11 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     request_deserializer=raydient_dot_v1_dot_dataset__service__pb2.UploadDatasetRequest.FromString,
                     response_serializer=raydient_dot_v1_dot_dataset__service__pb2.Dataset.SerializeToString,
             ),
+            'GetDatasetUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDatasetUpload,
+                    request_deserializer=raydient_dot_v1_dot_dataset__service__pb2.GetDatasetUploadRequest.FromString,
+                    response_serializer=raydient_dot_v1_dot_dataset__service__pb2.DatasetUpload.SerializeToString,
+            ),
             'RegisterDataset': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterDataset,
                     request_deserializer=raydient_dot_v1_dot_dataset__service__pb2.RegisterDatasetRequest.FromString,
@@ -178,6 +202,33 @@ class DatasetService(object):
             '/raydient.v1.DatasetService/UploadDataset',
             raydient_dot_v1_dot_dataset__service__pb2.UploadDatasetRequest.SerializeToString,
             raydient_dot_v1_dot_dataset__service__pb2.Dataset.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDatasetUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raydient.v1.DatasetService/GetDatasetUpload',
+            raydient_dot_v1_dot_dataset__service__pb2.GetDatasetUploadRequest.SerializeToString,
+            raydient_dot_v1_dot_dataset__service__pb2.DatasetUpload.FromString,
             options,
             channel_credentials,
             insecure,

@@ -2,18 +2,22 @@
 """DatasetService, as specified in dataset_service.proto."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ParamSpec, TypeVar
 
 from google.protobuf.empty_pb2 import Empty
 
-from raydient.server.errors import InvalidRequest, NotFound, Unsupported
-from raydient.server.jobs import JobManager, check_header
+from raydient.server.errors import InvalidRequest, Late, NotFound, Unsupported
+from raydient.server.jobs import Header, JobManager
 from raydient.v1 import dataset_service_pb2 as pb
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
 from .messages import dataset_id, dataset_message
 from .paging import next_page, page_size, page_start
+from .security import caller
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class DatasetServicer(DatasetServiceServicer):
@@ -25,21 +29,31 @@ class DatasetServicer(DatasetServiceServicer):
 
     async def UploadDataset(self, requests: AsyncIterator[pb.UploadDatasetRequest], context: Any) -> pb.Dataset:
         """See the proto."""
-        header = await _header(requests)
-        known = await asyncio.to_thread(self._datasets.stored, header.file_name, header.sha256)
+        header = await _header(requests, caller(context))
+        known = await asyncio.to_thread(self._datasets.stored, header.name, header.sha256)
         if known is not None:
             return dataset_message(known)
-        upload = await asyncio.to_thread(self._datasets.begin, header.file_name, header.size_bytes, header.sha256)
+        upload = self._datasets.begin(header)
         try:
+            await _in_thread(upload.open)
             async for request in requests:
                 if request.WhichOneof("part") != "chunk":
                     raise InvalidRequest.of(
                         "chunk", "every request after the header must contain a chunk", reason="CHUNK_EXPECTED"
                     )
-                await asyncio.to_thread(upload.write, request.chunk)
-            return dataset_message(await asyncio.to_thread(upload.finish))
+                await _in_thread(upload.write, request.chunk)
+            return dataset_message(await _in_thread(upload.finish))
+        except (asyncio.CancelledError, Late):  # the connection broke or stalls, or the service stops
+            upload.suspend()
+            raise
         finally:
             upload.close()
+
+    async def GetDatasetUpload(self, request: pb.GetDatasetUploadRequest, context: Any) -> pb.DatasetUpload:
+        """See the proto."""
+        content = (request.sha256, request.size_bytes)
+        kept = await asyncio.to_thread(self._datasets.kept_bytes, *content, caller(context))
+        return pb.DatasetUpload(committed_bytes=kept)
 
     async def RegisterDataset(self, request: pb.RegisterDatasetRequest, context: Any) -> pb.Dataset:
         """See the proto."""
@@ -66,9 +80,21 @@ class DatasetServicer(DatasetServiceServicer):
         return Empty()
 
 
-async def _header(requests: AsyncIterator[pb.UploadDatasetRequest]) -> pb.UploadDatasetHeader:
+async def _header(requests: AsyncIterator[pb.UploadDatasetRequest], client: str) -> Header:
     first = await anext(aiter(requests), None)
     if first is None or first.WhichOneof("part") != "header":
         raise InvalidRequest.of("header", "the first request must contain the header", reason="INVALID_HEADER")
-    check_header(first.header.file_name, first.header.size_bytes, first.header.sha256)
-    return first.header
+    sent = first.header
+    header = Header(sent.file_name, sent.size_bytes, sent.sha256, client, sent.offset)
+    header.check()
+    return header
+
+
+async def _in_thread(work: Callable[P, R], *arguments: P.args, **keywords: P.kwargs) -> R:
+    """Call a function in a thread. If this call is cancelled, wait for the function's end first."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **keywords))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

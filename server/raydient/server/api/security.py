@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -136,14 +137,26 @@ class Guard:
         """Raise Unauthenticated unless the call may be made. `method` as in `/raydient.v1.ModelService/Predict`."""
         if self._hashes is None or method in OPEN_METHODS:
             return
-        kind, _, token = str(metadata.get("authorization", "")).partition(" ")
-        if kind.lower() != "bearer" or not token:
+        token = _token(metadata)
+        if not token:
             message = "a token is required: metadata `authorization: Bearer TOKEN`"
             raise Unauthenticated(message, reason="TOKEN_MISSING")
-        digest = hashlib.sha256(token.strip().encode()).digest()
+        digest = hashlib.sha256(token.encode()).digest()
         matches = [hmac.compare_digest(digest, known) for known in self._hashes()]  # no early exit: constant time
         if not any(matches):
             raise Unauthenticated("the token is unknown", reason="TOKEN_INVALID")
+
+
+def caller(context: Any) -> str:
+    """Return a text that stands for the client of a call: a checksum of its token, or nothing without a token."""
+    token = _token(dict(context.invocation_metadata()))
+    return hashlib.sha256(token.encode()).hexdigest() if token else ""
+
+
+def _token(metadata: Mapping[str, str | bytes]) -> str:
+    """The bearer token of a call; empty if there is none."""
+    kind, _, token = str(metadata.get("authorization", "")).partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def forbidden_mode(owner: int, user: int) -> int:

@@ -5,11 +5,11 @@ Begin reading at `records` (the stored values), `lifecycle` (their changes) and 
 
 from .ageing import oldest_event
 from .artifacts import Artifacts, StoredCheckpoint
-from .datasets import check_header
 from .directory import StateDirectory
 from .disk import Reserve
 from .dispatcher import Dispatcher
 from .feed import Feed, Subscription
+from .headers import Header
 from .manager import JobManager
 from .models import StoredModels
 from .predictor import Prediction, Predictor, Window
@@ -27,6 +27,7 @@ __all__ = [
     "Dataset",
     "Dispatcher",
     "Feed",
+    "Header",
     "IllegalTransition",
     "Job",
     "JobEvent",
@@ -48,6 +49,5 @@ __all__ = [
     "Subscription",
     "UnreadableJob",
     "Window",
-    "check_header",
     "oldest_event",
 ]

@@ -2,40 +2,40 @@
 
 import hashlib
 import os
-import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import BinaryIO, cast
 
 import sqlalchemy as sa
 
 from raydient.files import remove_leftovers, sync_folder
-from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
+from raydient.server.errors import AlreadyExists, DataLoss, Exhausted, NotFound, OutOfRange
 from raydient.server.training.profiles import profiles_file
-from raydient.spec.errors import FieldError
-from raydient.workers.data import FORMATS, SUFFIXES, array_mend
+from raydient.workers.data import SUFFIXES
 
 from .database import Database
 from .directory import entries
 from .disk import Reserve, disk_may_be_full
+from .headers import Header, check_content, check_name
+from .partial import PartialFiles, upload_key
 from .records import MODEL_SUFFIX, Dataset
 from .removals import Removals, decide_removal, withdraw_removal
 from .rows import dataset_record, dataset_row
 from .schema import datasets as _datasets
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = ".upload-"
-_DATA = tuple(suffix for format_ in FORMATS if format_.is_stored for suffix in format_.suffixes)
 
 
 class DatasetStore:
     """Files in one folder, named by the SHA-256 of their bytes. May be used from any thread; methods block it.
 
-    Opening the store removes partial files of uploads that a killed server did not finish. Other files that the
-    database does not know are not touched.
+    Opening the store removes files that a killed server did not finish, except those of uploads, which can be resumed
+    for a day. Other files that the database does not know are not touched.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class DatasetStore:
         self._clock = clock
         self._reserve = reserve or Reserve()
         self._removals = Removals(database, folder.parent)
+        self._partial = PartialFiles(folder)
         self._keeping = threading.Lock()  # guards a file and its row, which are added and removed together
         for unfinished in folder.glob(f"{_TEMPORARY}*"):
             unfinished.unlink()
@@ -90,11 +91,15 @@ class DatasetStore:
             for name in names:
                 self._removals.carry_out(name)
 
-    def begin(self, name: str, size_bytes: int, sha256: str) -> "Upload":
-        """Begin an upload. Raises InvalidRequest, Exhausted."""
-        check_header(name, size_bytes, sha256)
-        self.check_room(size_bytes)
-        return Upload(self, self._folder, Dataset(sha256, name, size_bytes, self.now()))
+    def begin(self, header: Header) -> "Upload":
+        """Begin an upload, which has to be opened. Does not block. Raises InvalidRequest."""
+        header.check()
+        return Upload(self, self._partial, header)
+
+    def kept_bytes(self, sha256: str, size_bytes: int, caller: str = "") -> int:
+        """Number of bytes that are kept of a caller's upload that broke; 0 if none is. Raises InvalidRequest."""
+        check_content(size_bytes, sha256)
+        return self._partial.size(upload_key(sha256, size_bytes, caller))
 
     def now(self) -> datetime:
         """The time that a dataset is created."""
@@ -103,11 +108,23 @@ class DatasetStore:
     def receive(self, name: str) -> "Incoming":
         """Begin to store a file of unknown size and content. Raises InvalidRequest, Exhausted."""
         check_name(name)
-        return Incoming(self, self._folder, name)
+        incoming = Incoming(self, name)
+        incoming.open()
+        return incoming
+
+    def temporary(self) -> tuple[BinaryIO, Path]:
+        """Create a file that the next start removes. Raises OSError."""
+        file = NamedTemporaryFile(dir=self._folder, prefix=_TEMPORARY, delete=False)  # noqa: SIM115  (`Incoming` closes)
+        return cast(BinaryIO, file), Path(file.name)
 
     def check_room(self, size_bytes: int) -> None:
-        """Raise Exhausted unless the reserve stays free after writing `size_bytes`."""
-        self._reserve.check(self._folder, size_bytes)
+        """Raise Exhausted unless the reserve stays free after writing `size_bytes`; uploads that broke give way."""
+        try:
+            self._reserve.check(self._folder, size_bytes)
+        except Exhausted:
+            if not self._partial.make_room():
+                raise
+            self._reserve.check(self._folder, size_bytes)
 
     def stored(self, name: str, sha256: str) -> Dataset | None:
         """The dataset with this content, or None. Raises AlreadyExists if it is stored with another suffix."""
@@ -180,13 +197,17 @@ class DatasetStore:
 class Incoming:
     """A file that is being received. Not thread-safe. Always call `close`, which removes an unfinished file."""
 
-    def __init__(self, store: DatasetStore, folder: Path, name: str) -> None:
+    def __init__(self, store: DatasetStore, name: str) -> None:
         self._store = store
         self._name = name
         self._hash = hashlib.sha256()
         self._received = 0
+        self._path: Path | None = None
+
+    def open(self) -> None:
+        """Create the file. Raises Exhausted."""
         with disk_may_be_full():
-            self._file = NamedTemporaryFile(dir=folder, prefix=_TEMPORARY, delete=False)  # noqa: SIM115  (see close)
+            self._use(*self._store.temporary())
 
     def write(self, chunk: bytes) -> None:
         """Add the next bytes. Raises Exhausted."""
@@ -198,27 +219,53 @@ class Incoming:
 
     def finish(self) -> Dataset:
         """Make the file durable and return the dataset. Raises Exhausted, AlreadyExists."""
+        assert self._path is not None
         with disk_may_be_full():
             self._file.flush()
             os.fsync(self._file.fileno())
         dataset = Dataset(self._hash.hexdigest(), self._name, self._received, self._store.now())
-        return self._store.keep(Path(self._file.name), dataset)
+        return self._store.keep(self._path, dataset)
 
     def close(self) -> None:
         """Remove the partial file, if any."""
+        if self._path is None:
+            return
         with disk_may_be_full():
             try:
                 self._file.close()
             finally:
-                Path(self._file.name).unlink(missing_ok=True)
+                self._path.unlink(missing_ok=True)
+
+    def _use(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
 
 
 class Upload(Incoming):
-    """A file whose size and content the client has announced."""
+    """A file whose size and content the client has announced, and which may go on with one that broke."""
 
-    def __init__(self, store: DatasetStore, folder: Path, announced: Dataset) -> None:
-        super().__init__(store, folder, announced.name)
-        self._announced = announced
+    def __init__(self, store: DatasetStore, partial: PartialFiles, header: Header) -> None:
+        super().__init__(store, header.name)
+        self._announced = header
+        self._partial = partial
+        self._key = upload_key(header.sha256, header.size_bytes, header.caller)
+        self._is_claimed = False
+
+    def open(self) -> None:
+        """Open the file of the upload that broke, or a new one. Blocks while the bytes before the offset are read.
+
+        Raises OutOfRange if another number of bytes is kept, Exhausted.
+        """
+        with disk_may_be_full():
+            file = self._partial.open(self._key)
+        if file is None:  # an equal upload is in progress
+            if self._announced.offset:
+                raise self._wrong_offset(0)
+            super().open()
+        else:
+            self._is_claimed = True
+            self._use(file, self._partial.path(self._key))
+            self._go_on()
+        self._store.check_room(self._announced.size_bytes - self._announced.offset)
 
     def write(self, chunk: bytes) -> None:
         """Add the next bytes. Raises DataLoss if the file is larger than announced, Exhausted."""
@@ -230,50 +277,46 @@ class Upload(Incoming):
         """Verify the bytes and make the file durable. Raises DataLoss, Exhausted."""
         if self._received != self._announced.size_bytes:
             raise self._wrong_size(f"{self._received} instead of {self._announced.size_bytes}")
-        if self._hash.hexdigest() != self._announced.id:
+        if self._hash.hexdigest() != self._announced.sha256:
             raise DataLoss(
-                f"the received bytes have the SHA-256 {self._hash.hexdigest()} instead of {self._announced.id}",
+                f"the received bytes have the SHA-256 {self._hash.hexdigest()} instead of {self._announced.sha256}",
                 reason="CHECKSUM_MISMATCH",
             )
         return super().finish()
 
+    def suspend(self) -> None:
+        """Close the file and keep its bytes for an upload that goes on from there, if that is possible."""
+        if self._is_claimed and self._received:
+            with suppress(OSError):  # a full disk: `close` removes the file
+                self._file.close()
+                self._path = None
+
+    def close(self) -> None:
+        """Remove the partial file, if any, unless it was suspended."""
+        try:
+            super().close()
+        finally:
+            if self._is_claimed:
+                self._is_claimed = False
+                self._partial.release(self._key)
+
+    def _go_on(self) -> None:
+        """Begin behind the bytes of the file, or remove them if the offset is 0. Raises OutOfRange."""
+        kept = self._file.tell()
+        if self._announced.offset not in (0, kept):
+            self._received = kept
+            self.suspend()
+            raise self._wrong_offset(kept)
+        self._file.truncate(self._announced.offset)
+        self._received = self._announced.offset
+        assert self._path is not None
+        with self._path.open("rb") as earlier:
+            hashlib.file_digest(earlier, lambda: self._hash)
+
+    def _wrong_offset(self, kept: int) -> OutOfRange:
+        message = f"the offset is {self._announced.offset}, and {kept} bytes of an earlier upload are kept"
+        return OutOfRange(message, reason="OFFSET_MISMATCH")
+
     @staticmethod
     def _wrong_size(received: str) -> DataLoss:
         return DataLoss(f"received {received} bytes", reason="SIZE_MISMATCH")
-
-
-def check_name(name: str) -> None:
-    """Raise InvalidRequest if a file of data may not have this name."""
-    if error := _bad_name(name, _DATA):
-        raise InvalidRequest([error], reason="INVALID_HEADER")
-
-
-def _bad_name(name: str, suffixes: Sequence[str]) -> FieldError | None:
-    if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
-        return FieldError("header.file_name", f"{name[:300]!r} is not a file name of 1 to 255 bytes without folders")
-    if not _ends_in(name, suffixes):
-        mend = f"; {text}" if (text := array_mend(name)) else ""
-        return FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}{mend}")
-    return None
-
-
-def is_stored(name: str) -> bool:
-    """True if files of this name are stored, of data or of a model."""
-    return _ends_in(name, (*_DATA, MODEL_SUFFIX))
-
-
-def _ends_in(name: str, suffixes: Sequence[str]) -> bool:
-    return any(name.lower().endswith(suffix) and len(name) > len(suffix) for suffix in suffixes)
-
-
-def check_header(name: str, size_bytes: int, sha256: str) -> None:
-    """Raise InvalidRequest with every broken rule of an upload's header."""
-    errors = [error] if (error := _bad_name(name, (*_DATA, MODEL_SUFFIX))) else []
-    if size_bytes < 1:
-        errors.append(
-            FieldError("header.size_bytes", "the file is empty" if size_bytes == 0 else f"{size_bytes} is negative")
-        )
-    if _SHA256.fullmatch(sha256) is None:
-        errors.append(FieldError("header.sha256", f"{sha256[:100]!r} is not 64 lower-case hexadecimal digits"))
-    if errors:
-        raise InvalidRequest(errors, reason="INVALID_HEADER")

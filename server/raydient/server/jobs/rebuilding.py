@@ -21,9 +21,10 @@ from raydient.server.training.reports import EpochEnded
 from raydient.workers.network import ModelError, load_model
 
 from .database import Database
-from .datasets import DatasetStore, is_stored
+from .datasets import DatasetStore
 from .description import Description, UnreadableDescription, read_description
 from .directory import StateDirectory, entries
+from .headers import is_stored
 from .records import Job
 from .sources import STORED
 from .sqlite import SQLite, emptiness, files_of

@@ -17,7 +17,8 @@ from raydient.spec.sources import MAXIMUM_URIS
 from raydient.spec.validation import validate_job
 from raydient.workers.data.remote import RemoteError, RemoteFile, RemoteFiles
 
-from .datasets import DatasetStore, check_name
+from .datasets import DatasetStore
+from .headers import check_name
 from .records import Dataset
 from .sources import STORED
 
