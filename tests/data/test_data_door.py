@@ -19,6 +19,7 @@ def test_public_names():
         "MemorySource",
         "PARTS",
         "PartName",
+        "PreparedSets",
         "Profile",
         "SUFFIXES",
         "Samples",

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
 from raydient.steps.layout import Average, Frozen, Layout, Learned
+from raydient.steps.manifest import Manifest
 from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements, Staleness
+from raydient.steps.places import Place
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.steps.watched import Watched
 from raydient.wire import control
@@ -44,6 +46,7 @@ LAYOUT = Layout.of(
     ["dense.kernel"],
 )
 AMENDMENT = Amendment(1, {"training.max_steps": 500}, 8, 6)
+MANIFEST = Manifest("0a" * 32, 64, {"train/x/a": Place("<f4", (4, 3), 0)}, 64, ["ff" * 32], {"format": "1"})
 EXAMPLES = [
     control.Hello(Role.PARAMETER_SERVER, 1, 4711, ENDPOINT, left=2),
     control.Alive(1),
@@ -63,6 +66,7 @@ EXAMPLES = [
     control.Amended(AMENDMENT),
     control.Refused({"secret": 1, "peer": 0, "frame": 2}),
     control.Residuals(8),
+    control.FetchShard(3),
     control.Ping(5),
     control.Serve(
         4,
@@ -101,7 +105,10 @@ EXAMPLES = [
         1,
         2,
         {"prices": [2.5, 1.0]},
+        True,
+        MANIFEST,
     ),
+    control.DataShard(3),
     control.Follow(17, 3),
     control.Reports([control.Numbered(18, {"type": "Started", "step": 0, "workers": 2})], last=False),
     control.Acknowledge(18, 3),

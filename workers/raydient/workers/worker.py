@@ -36,6 +36,7 @@ from raydient.wire.network import Network as WireNetwork
 from .cores import keep_to_a_core
 from .data import Augmenter, Budget, EpochOrder, FileSource, MemorySource, PartName, Samples, Source
 from .dialling import dial
+from .fetching import fetch
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
 from .network import Network, Program, Scaling, build, table_uses
@@ -89,6 +90,8 @@ def work(
                 message, arrays = control.receive(coordinator)
             if not isinstance(message, control.Work):
                 raise ProtocolError(f"expected Work, got {type(message).__name__}")
+            if message.manifest is not None:
+                arrays = fetch(coordinator, message.manifest)
             if arrays or data is None:
                 data = (FileSource if message.in_files else MemorySource).of(arrays)
             settle(message.place, message.workers)

@@ -12,6 +12,7 @@ from .members import (
     Computed,
     EpochsDone,
     EpochSums,
+    FetchShard,
     Hello,
     MemberMessage,
     NonFinite,
@@ -25,7 +26,7 @@ from .members import (
     SnapshotPart,
     Status,
 )
-from .orders import Dismiss, Leave, MemberOrder, Pause, Ping, Plan, Serve, Stop, TakeSnapshot, Work
+from .orders import CONTENT, DataShard, Dismiss, Leave, MemberOrder, Pause, Ping, Plan, Serve, Stop, TakeSnapshot, Work
 from .reporting import (
     Acknowledge,
     Amend,
@@ -41,6 +42,7 @@ from .reporting import (
 from .shards import Forget, Join, Joined, Ready, Retrain, ShardMessage, Slots, TakePart
 
 __all__ = [
+    "CONTENT",
     "Acknowledge",
     "Alive",
     "Amend",
@@ -49,9 +51,11 @@ __all__ = [
     "Attached",
     "Command",
     "Computed",
+    "DataShard",
     "Dismiss",
     "EpochSums",
     "EpochsDone",
+    "FetchShard",
     "Follow",
     "Forget",
     "Hello",

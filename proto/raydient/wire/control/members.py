@@ -196,6 +196,13 @@ class Residuals:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchShard:
+    """From a worker: request for the `DataShard` with this number, one of those of the manifest in `Work`."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class NonFinite:
     """From the parameter server: a loss or a gradient is NaN or infinite.
 
@@ -253,5 +260,5 @@ class Refused:
 
 MemberMessage = (
     Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | SnapshotPart | NonFinite | Overdue
-    | Amended | Refused | Residuals
+    | Amended | Refused | Residuals | FetchShard
 )  # fmt: skip

@@ -9,9 +9,13 @@ from typing import Any
 
 from raydient.steps.amendments import Amendment
 from raydient.steps.layout import Layout
+from raydient.steps.manifest import Manifest
 from raydient.steps.schedule import Schedule
 from raydient.steps.watched import Watched
 from raydient.wire.endpoint import Endpoint
+
+CONTENT = "content"
+"""Name of the array of a `DataShard`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class Dismiss:
 class Work:
     """To a worker: attach to the parameter servers and compute the assigned leaves. The arrays are the dataset's.
 
-    A worker that has them from an earlier generation gets no arrays.
+    A worker that has them from an earlier generation gets no arrays, nor does one on another node that gets a manifest.
 
     Attributes:
         generation: number of the generation, see `frames`.
@@ -131,6 +135,7 @@ class Work:
         workers: number of workers that the run should have.
         label_units: for each output with a standardized label the unit of its values, (k,), in which metrics are.
         in_files: the dataset is larger than the memory.
+        manifest: of the dataset, if the worker may have it on its node; it fetches the data shards that it lacks.
     """
 
     generation: int
@@ -142,6 +147,14 @@ class Work:
     workers: int
     label_units: Mapping[str, Sequence[float]] = field(default_factory=dict)
     in_files: bool = False
+    manifest: Manifest | None = None
 
 
-MemberOrder = Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Leave | Dismiss | Work
+@dataclass(frozen=True, slots=True)
+class DataShard:
+    """To a worker: the answer to a `FetchShard`. The array CONTENT has its bytes, uint8 (n,)."""
+
+    number: int
+
+
+MemberOrder = Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Leave | Dismiss | Work | DataShard

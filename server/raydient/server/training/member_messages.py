@@ -1,16 +1,15 @@
 """Messages to the members of a run, built from the prepared job and the coordinator's actions."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 
 from raydient.steps.amendments import Amendment
+from raydient.steps.manifest import Manifest
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
-from raydient.wire.memory import Bundle, Segment
-from raydient.workers.data import Dataset
+from raydient.wire.memory import Bundle
 
 from .actions import Ask, Dismiss, Leave, SetPlan, Work
 from .preparation import Prepared
@@ -77,16 +76,13 @@ def residuals_message(
     return (control.Residuals(point.round), bundle), bundle.arrays
 
 
-def data_bundle(dataset: Dataset) -> Bundle:
-    """Return the arrays that workers get: the kept file of a large data set, or a copy. OSError if there is no room."""
-    if dataset.kept is not None:
-        with suppress(FileNotFoundError):  # removed meanwhile for another one; the mapped arrays are still there
-            return Bundle(Segment.of_file(dataset.kept.path), dataset.kept.manifest.places)
-    return Bundle.of(dataset.arrays(), dataset.folder)
+def work_message(
+    prepared: Prepared, data_planes: Sequence[Endpoint], action: Work, manifest: Manifest | None
+) -> control.Work:
+    """Build the message that starts a worker for the parameter servers at `data_planes`.
 
-
-def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Work) -> control.Work:
-    """Build the message that starts a worker for the parameter servers at `data_planes`; the data travels beside it."""
+    The data travels beside it, or the worker fetches those of `manifest`.
+    """
     return control.Work(
         generation=action.generation,
         specification=prepared.spec.canonical(),
@@ -97,6 +93,7 @@ def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Wo
         workers=action.workers,
         label_units={one.name: one.scaling.scale.tolist() for one in prepared.network.outputs if one.scaling},
         in_files=prepared.dataset.folder is not None,
+        manifest=manifest,
     )
 
 

@@ -154,6 +154,10 @@ class Members:
         if connection is not None:
             self.network.send(connection, message, bundle)
 
+    def is_local(self, member: int) -> bool:
+        """Return True if a member shares memory with this process; also for one without a connection."""
+        return all(connection.is_local for connection, number in self._connections.items() if number == member)
+
     def ping(self, member: int) -> None:
         """Send a ping on the lifeline of a member."""
         self._pings += 1

@@ -19,13 +19,14 @@ from .assembly import Assembly, Whole
 from .coordinator import Coordinator
 from .endings import describe
 from .history import HISTORY_FILE
-from .member_messages import data_bundle, order_message, residuals_message, serve_message, work_message
+from .member_messages import order_message, residuals_message, serve_message, work_message
 from .members import Members
 from .preparation import Prepared
 from .progress import ProgressReports
 from .reports import Amended, CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, WentBack
 from .residual_coordinator import ResidualCoordinator
 from .saving import Saving
+from .shared_data import SharedData
 from .storage import StartingPoint, Storage
 
 TICK_SECONDS = 0.05
@@ -89,7 +90,7 @@ class CoordinatorShell:
         self._assembly = Assembly(prepared.division)
         self._snapshot: tuple[control.Snapshot, control.Arrays] | None = None  # the last one, until it is on disk
         self._in_force: list[Amendment] = []
-        self._data = data_bundle(prepared.dataset)
+        self._data = SharedData(prepared.dataset)
 
     def run(self) -> None:
         """Run the job; returns when the run has ended and every process of it has ended."""
@@ -135,7 +136,9 @@ class CoordinatorShell:
                 self._coordinator.answered(self._members.lifeline(connection, message))
             elif connection in self._members:
                 member = self._members.member(connection)
-                if self._coordinator.hears(member):
+                if isinstance(message, control.FetchShard):  # also of a worker that has to leave its part
+                    self._members.send(member, *self._data.shard(message.number))
+                elif self._coordinator.hears(member):
                     self._hear(member, message, arrays)
             elif self._stranger is not None:
                 self._stranger(connection, message)
@@ -292,10 +295,13 @@ class CoordinatorShell:
 
     def _work(self, action: Work) -> None:
         data_planes = [self._members.data_planes[server] for server in self._servers]
-        work = work_message(self._prepared, data_planes, action)
+        manifest, arrays = None, None
+        if not action.has_data:
+            manifest, arrays = self._data.for_worker(is_local=self._members.is_local(action.member))
+        work = work_message(self._prepared, data_planes, action, manifest)
         if self._residuals is not None:
             self._members.send(action.member, *self._residuals)
-        self._members.send(action.member, work, None if action.has_data else self._data)
+        self._members.send(action.member, work, arrays)
 
     def _save(self) -> None:
         assert self._snapshot is not None

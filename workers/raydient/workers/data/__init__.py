@@ -7,6 +7,7 @@ from .formats import FORMATS, SUFFIXES, Format, array_mend, find_format, find_su
 from .limits import Budget
 from .loading import load, look
 from .order import EpochOrder, epoch_order
+from .prepared import PreparedSets
 from .profile import InvalidData, Profile
 from .read_ahead import FileSource
 from .source import PARTS, MemorySource, PartName, Samples, Schema, Source
@@ -24,6 +25,7 @@ __all__ = [
     "InvalidData",
     "MemorySource",
     "PartName",
+    "PreparedSets",
     "Profile",
     "Samples",
     "Schema",

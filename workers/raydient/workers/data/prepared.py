@@ -8,15 +8,18 @@ losses, the initial weights and the versions of the code. So an entry never beco
 are removed when they take more than a number of bytes.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import IO
 
 import numpy as np
 import platformdirs
@@ -26,7 +29,7 @@ from raydient.files import evict, is_private, remove_abandoned, sha256_of
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
 from raydient.steps.arrays import AnyArray
-from raydient.steps.files import mapped
+from raydient.steps.files import mapped, reserve
 from raydient.steps.manifest import Manifest
 from raydient.steps.places import Place, arranged, arrays_in
 from raydient.workers.network import Signature
@@ -35,8 +38,8 @@ from raydient.workers.network.signature import CHECKSUM, FORMAT, checksum, read_
 
 from . import shards
 from .dataset import Dataset, Kept
-from .limits import scratch
-from .shards import Bytes, write_arrays, wrong_shards
+from .limits import Budget, scratch
+from .shards import Bytes, is_right, write_arrays, wrong_shards
 from .source import MemorySource
 
 CACHE_GIB = "RAYDIENT_CACHE_GIB"
@@ -46,6 +49,10 @@ MOST_GIB = 32.0
 _ROWS, _MANIFEST, _HELD_OUT = "rows", "manifest", "held_out"
 _VERSION = "raydient-prepared/2"
 _MANIFESTS = TypeAdapter(Manifest)
+
+
+Fetch = Callable[[Sequence[int]], Iterable[Bytes]]
+"""Returns the contents of data shards, by their numbers."""
 
 
 class PreparedSets:
@@ -83,16 +90,10 @@ class PreparedSets:
     def keep(self, key: str, dataset: Dataset) -> Dataset:
         """Keep a data set, and return it with the arrays in the kept file; as it is if there is no room for it."""
         _, size = _arranged(dataset)
-        if size > self._most_bytes:
-            return dataset
         written = None
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not is_private(self._folder):
+            if not self._has_room(size):
                 return dataset
-            self._make_room(size)
-            if size > shutil.disk_usage(self._folder).free / 2:
-                return dataset  # what else is on the disk needs room too
             written, entry = Path(mkdtemp(prefix=".", dir=self._folder)), self._folder / key
             manifest = _write(written, key, dataset)
             if entry.exists():  # written by another process
@@ -105,10 +106,76 @@ class PreparedSets:
             if written is not None:
                 shutil.rmtree(written, ignore_errors=True)
 
-    def _make_room(self, size: int) -> None:
-        """Remove what was left half-written by a process that has ended, and the least recently used entries."""
+    def complete(self, manifest: Manifest, fetch: Fetch) -> dict[str, AnyArray]:
+        """Return the arrays of a data set by name, and keep the set if there is room.
+
+        Only one process at a time completes a set, and the others wait for it. A process that is ended leaves the data
+        shards that it has to the next one.
+
+        Args:
+            manifest: of the set.
+            fetch: yields the contents of some data shards in their order; called once.
+
+        Raises:
+            ValueError: a fetched data shard has another checksum.
+            InvalidSpec: neither memory nor disk has room.
+        """
+        opened = self._opened(manifest)
+        if opened is None:
+            content = Budget().empty((manifest.size,), np.uint8)
+            _fill(manifest, content, range(len(manifest.checksums)), fetch)
+        else:
+            entry, file, is_new = opened
+            try:
+                content = mapped(file, (manifest.size,), np.uint8)
+                lacking = range(len(manifest.checksums)) if is_new else wrong_shards(manifest, content)
+                _fill(manifest, content, lacking, fetch)
+                with suppress(OSError):  # another process may have named or removed it
+                    _write_manifest(entry, manifest)
+                    os.utime(entry.rename(self._folder / manifest.key))
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # it belongs to the map too, which stays open
+                file.close()
+        return arrays_in(content.data, manifest.places)
+
+    def _opened(self, manifest: Manifest) -> tuple[Path, IO[bytes], bool] | None:
+        """Open and lock the file of a set, which may not be whole, at its size; None if there is no room for it.
+
+        Returns:
+            The entry that is the set or becomes it, the file, and whether it is new.
+        """
+        entries = [self._folder / manifest.key, self._folder / f".{manifest.key}"]
+        entry = next((one for one in entries if (one / _ROWS).exists()), None)
+        file = None
+        try:
+            if not self._most_bytes or not (is_private(self._folder) if entry else self._has_room(manifest.size)):
+                return None
+            entry = entry or entries[1]
+            entry.mkdir(mode=0o700, exist_ok=True)
+            (entry / _ROWS).touch(mode=0o600)
+            file = (entry / _ROWS).open("r+b")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            size = os.fstat(file.fileno()).st_size
+            if size != manifest.size:
+                file.truncate(manifest.size)
+            reserve(file.fileno(), manifest.size)
+        except OSError:  # no room on the disk, or the folder is not ours: a cache is never needed
+            if file is not None:
+                file.close()
+            return None
+        return entry, file, not size
+
+    def _has_room(self, size: int) -> bool:
+        """Make room for a new entry; return False if there is none. OSError if the folder is not ours."""
+        if size > self._most_bytes:
+            return False
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not is_private(self._folder):
+            return False
+        # of processes that have ended before they had written it
         remove_abandoned(self._folder.glob(".*"))
         evict([(entry.stat().st_mtime, _size_of(entry), entry) for entry in self._entries()], self._most_bytes - size)
+        return size <= shutil.disk_usage(self._folder).free / 2  # what else is on the disk needs room too
 
     def _entries(self) -> Iterator[Path]:
         try:
@@ -166,9 +233,13 @@ def _write(folder: Path, key: str, dataset: Dataset) -> Manifest:
     metadata = {"format": FORMAT, **Signature(dataset.inputs, dataset.targets).metadata}
     signature = {**metadata, CHECKSUM: checksum(metadata)}
     manifest = Manifest(key, size, places, shards.SHARD_BYTES, checksums, signature)
-    text = _MANIFESTS.dump_json(manifest)
-    (folder / _MANIFEST).write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    _write_manifest(folder, manifest)
     return manifest
+
+
+def _write_manifest(entry: Path, manifest: Manifest) -> None:
+    text = _MANIFESTS.dump_json(manifest)
+    (entry / _MANIFEST).write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
 
 
 def _read(entry: Path, key: str) -> Manifest:
@@ -198,6 +269,14 @@ def _dataset(entry: Path, manifest: Manifest, folder: Path | None) -> tuple[Data
     kept = Kept(entry / _ROWS, manifest)
     about = signature.inputs, signature.targets, held_out
     return Dataset(source.train, source.test, *about, folder or scratch(), kept), content
+
+
+def _fill(manifest: Manifest, content: Bytes, lacking: Sequence[int], fetch: Fetch) -> None:
+    """Fetch the data shards that a file lacks. ValueError if one has another checksum."""
+    for shard, fetched in zip(lacking, fetch(lacking), strict=True):
+        if not is_right(manifest, shard, fetched):
+            raise ValueError(f"data shard {shard} of {manifest.key} has another checksum")
+        content[manifest.bytes_of(shard)] = fetched
 
 
 def _size_of(entry: Path) -> int:
