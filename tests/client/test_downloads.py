@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 from pathlib import Path
 
 import grpc
@@ -77,6 +78,41 @@ def test_a_part_that_another_process_writes_is_left_alone(client: Client, servic
         client.get("one").download(interrupted)
     assert contents(interrupted.parent) == {".model.npz.part": service.model[:3000], "model.npz": service.model}
     assert offsets(service) == [0]
+
+
+def link(part: Path, victim: Path, patch: pytest.MonkeyPatch) -> None:
+    part.symlink_to(victim)
+
+
+def second_name(part: Path, victim: Path, patch: pytest.MonkeyPatch) -> None:
+    part.hardlink_to(victim)
+
+
+def pipe(part: Path, victim: Path, patch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(part)
+
+
+def file_of_another_user(part: Path, victim: Path, patch: pytest.MonkeyPatch) -> None:
+    part.write_bytes(b"planted")
+    own = os.geteuid()
+    patch.setattr(os, "geteuid", lambda: own + 1)
+
+
+@pytest.mark.parametrize("plant", [link, second_name, pipe, file_of_another_user])
+def test_a_part_that_another_user_has_left_is_not_touched(
+    client: Client, service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant
+) -> None:
+    service.add_job()
+    victim, part = tmp_path / "victim", tmp_path / ".model.npz.part"
+    victim.write_bytes(b"precious")
+    plant(part, victim, monkeypatch)
+    before = os.lstat(part)
+    client.get("one").download(tmp_path / "model.npz")
+    assert os.path.samestat(before, os.lstat(part))
+    assert os.lstat(part).st_size == before.st_size
+    assert victim.read_bytes() == b"precious"
+    assert (tmp_path / "model.npz").read_bytes() == service.model
+    assert not (tmp_path / "model.npz").is_symlink()
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "onnx", "npz"])

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,17 +60,16 @@ def download_model(connection: Connection, name: str, path: Path) -> Downloaded:
 def _resuming(path: Path) -> Iterator[BinaryIO]:
     """Open the part of a file that an earlier download has left, or a new one; it becomes `path`, durably, in the end.
 
-    A part that turns out to be wrong, or is empty, is removed. While another process writes to the part, this one
-    begins with a file of its own.
+    A part that turns out to be wrong, or is empty, is removed. If another process writes to the part, or it is not this
+    user's, this download begins with a file of its own.
     """
     place = path.with_name(f".{path.name}.part")
-    with open(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b") as part:
-        try:
-            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with replacing(path) as own:
-                yield own
-            return
+    opened = _opened(place)
+    if opened is None:
+        with replacing(path) as own:
+            yield own
+        return
+    with opened as part:
         try:
             yield part
             part.flush()
@@ -81,6 +81,28 @@ def _resuming(path: Path) -> Iterator[BinaryIO]:
                 place.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)
+
+
+def _opened(place: Path) -> BinaryIO | None:
+    """Open and lock a part. None if another process has it, or it is no plain file of this user alone.
+
+    Other users may leave a file, a link or a pipe by this name in a folder to which they may write.
+    """
+    try:
+        part = open(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b")
+    except OSError:
+        if os.path.lexists(place):
+            return None
+        raise
+    try:
+        status = os.fstat(part.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return part
+    except BlockingIOError:
+        pass
+    part.close()
+    return None
 
 
 def _receive(connection: Connection, request: DownloadModelRequest, part: BinaryIO) -> DownloadModelHeader:
