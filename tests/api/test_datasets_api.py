@@ -5,6 +5,7 @@ import grpc
 import pytest
 
 from raydient.v1 import dataset_service_pb2 as pb
+from raydient.v1 import training_service_pb2 as training
 from tests.waiting import eventually
 
 StatusCode = grpc.StatusCode
@@ -189,3 +190,29 @@ def test_a_job_keeps_the_uploaded_model_that_it_starts_from(start, runner, refus
     assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "DATASET_NOT_FOUND")
     error = refused(client.create, dataset={"uri": client.upload(b"weights", "digits.safetensors").name})
     assert error.fields == ["spec.dataset.uri"]
+
+
+def test_a_queued_job_keeps_the_model_of_the_job_that_it_starts_from(start, runner, refused, tmp_path):
+    meanwhile = []
+    client = start(runner, lambda *_: [call() for call in meanwhile]).client
+    jobs = tmp_path / "state" / "jobs"
+
+    def trained():
+        first = client.create()
+        run = runner.next()
+        run.begin()
+        run.succeed()
+        (tmp_path / "state" / first.name / "model.safetensors").write_bytes(b"weights")
+        return first.name
+
+    first = trained()
+    second = client.create(training={"initial_weights": {"from": first}})
+    client.training.DeleteTrainingJob(training.DeleteTrainingJobRequest(name=first))
+    assert (tmp_path / "state" / second.name / "initial.safetensors").read_bytes() == b"weights"
+    runner.next().succeed()
+    first = trained()
+    meanwhile.append(lambda: client.training.DeleteTrainingJob(training.DeleteTrainingJobRequest(name=first)))
+    error = refused(client.create, training={"initial_weights": {"from": first}})
+    assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, ["spec.training.initial_weights"])
+    assert "the model to start from was deleted meanwhile" in error.text
+    assert [path.name for path in jobs.iterdir()] == [second.name.removeprefix("jobs/")], "nothing half-made stays"

@@ -3,6 +3,7 @@ import hashlib
 import resource
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,8 @@ from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import InvalidSpec
 
 from .uploading import CONTENT, SHA256, Disk, torn, upload
+
+JOBS = Path("jobs")
 
 
 def test_a_stored_file_has_the_suffix_of_its_format(datasets, folder, now):
@@ -264,7 +267,7 @@ def root(tmp_path):
 
 def test_finds_uploads_and_files_below_a_root(datasets, root, tmp_path):
     (tmp_path / "alias").symlink_to(root)
-    sources = Sources(datasets, [tmp_path / "alias"])
+    sources = Sources(datasets, [tmp_path / "alias"], JOBS)
     upload(datasets)
     assert sources.find(f"datasets/{SHA256}") == datasets.path(SHA256)
     for name in ("inside.csv", "link-in.csv", "x/../inside.csv"):
@@ -277,24 +280,24 @@ def test_finds_uploads_and_files_below_a_root(datasets, root, tmp_path):
 def test_files_outside_the_roots_are_refused_whether_they_exist_or_not(datasets, root, path):
     uri = str(root / path)
     with pytest.raises((NotPermitted, InvalidSpec)) as caught:
-        Sources(datasets, [root]).find(uri)
+        Sources(datasets, [root], JOBS).find(uri)
     if path != "loop.csv":
         assert caught.value.reason == "FILE_OUTSIDE_DATA_ROOTS"
         assert "dataset.uri" in str(caught.value)
         assert "upload" in str(caught.value)
     with pytest.raises(NotPermitted):
-        Sources(datasets, []).find(str(root / "inside.csv"))
+        Sources(datasets, [], JOBS).find(str(root / "inside.csv"))
 
 
 @pytest.mark.parametrize("uri", ["digits.csv", "./a.csv", "s3://bucket/a.csv", "file:///etc/passwd", "/a\0b", "absent"])
 def test_a_uri_that_is_no_server_path_is_refused_with_a_remedy(datasets, root, uri):
     with pytest.raises(InvalidSpec, match="upload") as caught:
-        Sources(datasets, [root]).find(uri)
+        Sources(datasets, [root], JOBS).find(uri)
     assert [error.path for error in caught.value.errors] == ["dataset.uri"]
 
 
 def test_every_file_of_a_pattern_is_below_a_root(datasets, root):
-    sources = Sources(datasets, [root])
+    sources = Sources(datasets, [root], JOBS)
     assert sources.find(str(root / "in*.csv")) == root / "in*.csv"
     assert sources.find(str(root / "*-in.csv")) == root / "*-in.csv"  # a link to another file below the root
     (root / "link-nowhere.csv").symlink_to(root.parent / "absent.csv")
@@ -310,35 +313,36 @@ def test_labels_beside_images_are_below_a_root(datasets, root):
     images, labels = root / "a-images-idx3-ubyte", root / "a-labels-idx1-ubyte"
     images.touch()
     labels.touch()
-    assert Sources(datasets, [root]).find(str(images)) == images
+    assert Sources(datasets, [root], JOBS).find(str(images)) == images
     labels.unlink()
     labels.symlink_to(root.parent / "outside.csv")
     with pytest.raises(NotPermitted, match="outside the server's data roots"):
-        Sources(datasets, [root]).find(str(images))
+        Sources(datasets, [root], JOBS).find(str(images))
 
 
 def test_absent_files_below_a_root_and_folders(datasets, root):
     for path in (root / "absent.csv", root, root / ("a" * 300), root / "/".join("a" * 3000)):
         with pytest.raises(InvalidSpec, match="there is no file"):
-            Sources(datasets, [root]).find(str(path))
+            Sources(datasets, [root], JOBS).find(str(path))
 
 
 @pytest.mark.parametrize("name", ["none", "", "../raydient.db", SHA256 + "/..", "%2e%2e/raydient.db"])
 def test_an_id_is_never_a_path(datasets, name):
     with pytest.raises(NotFound) as caught:
-        Sources(datasets, []).find(f"datasets/{name}")
+        Sources(datasets, [], JOBS).find(f"datasets/{name}")
     assert caught.value.reason == "DATASET_NOT_FOUND"
 
 
 def test_a_model_is_stored_and_is_a_start_and_no_data(datasets, folder, make_spec):
-    sources = Sources(datasets, [])
+    sources = Sources(datasets, [], JOBS)
     model, data = upload(datasets, b"weights", "digits.safetensors"), upload(datasets)
 
     def found(uri, start):
         return sources.find_all(make_spec(uri=f"datasets/{uri}").with_initial_weights(start))
 
     assert found(data.id, f"datasets/{model.id}") == (datasets.path(data.id), None, folder / f"{model.id}.safetensors")
-    assert found(data.id, "jobs/one")[2] is None
+    assert found(data.id, "jobs/one")[2] == JOBS / "one" / "model.safetensors"
+    assert found(data.id, "/etc/one.safetensors")[2] is None
     with pytest.raises(InvalidSpec) as refused:
         found(model.id, f"datasets/{data.id}")
     uri, start = refused.value.errors

@@ -89,7 +89,7 @@ def _opened(place: Path) -> BinaryIO | None:
     Other users may leave a file, a link or a pipe by this name in a folder to which they may write.
     """
     try:
-        part = open(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b")
+        part = open(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b")  # noqa: SIM115  (the caller closes it)
     except OSError:
         if os.path.lexists(place):
             return None

@@ -42,8 +42,8 @@ class JobManager:
     """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
     `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and stops with the call.
-    The last two arguments have the files of `dataset.validation.uri`, if there are any, and the uploaded model that the
-    job starts from, a file that need not exist.
+    The last two arguments have the files of `dataset.validation.uri`, if there are any, and the model that the job
+    starts from, a file that need not exist.
 
     Attributes:
         store, datasets: for reading.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from raydient.server.errors import NotPermitted
-from raydient.server.training.initial_weights import FIELD
+from raydient.server.training.initial_weights import FIELD, model_of_job
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.job import JobSpec
@@ -16,13 +16,14 @@ STORED = "datasets/"
 
 
 class Sources:
-    """Finds data files and uploaded models.
+    """Finds data files and models to start from.
 
-    `roots` are folders whose files jobs may read; links are followed before a path is compared with them.
+    `roots` are folders whose files jobs may read; links are followed before a path is compared with them. `jobs` is the
+    folder of the jobs' folders.
     """
 
-    def __init__(self, datasets: DatasetStore, roots: Sequence[Path]) -> None:
-        self._datasets = datasets
+    def __init__(self, datasets: DatasetStore, roots: Sequence[Path], jobs: Path) -> None:
+        self._datasets, self._jobs = datasets, jobs
         self._roots = tuple(root.resolve() for root in roots)
 
     def find_all(self, spec: JobSpec) -> tuple[DataPath, DataPath | None, Path | None]:
@@ -38,13 +39,13 @@ class Sources:
         return data, validation, start
 
     def find_start(self, spec: JobSpec) -> Path | None:
-        """Path of the uploaded model that a job starts from; None if it names none, or another job's.
+        """Path of the model that a job starts from, an uploaded one or another job's, which need not exist.
 
-        Raises NotFound, InvalidSpec.
+        None if it names none, or another file, which no job of a service reads. Raises NotFound, InvalidSpec.
         """
         name = spec.training.initial_weights.from_ if spec.training.initial_weights else ""
         if not name.startswith(STORED):
-            return None
+            return model_of_job(name, self._jobs)
         uploaded = self._datasets.get(name.removeprefix(STORED))
         if not uploaded.is_model:
             text = f"{name} is a file of data, {uploaded.name!r}, and not of a model"

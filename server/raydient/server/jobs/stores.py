@@ -64,7 +64,7 @@ class Stores:
             database=database,
             jobs=JobStore(database, publish),
             datasets=datasets,
-            sources=Sources(datasets, data_roots),
+            sources=Sources(datasets, data_roots, directory.jobs),
             remote=RemoteData(datasets, data_urls),
             removals=Removals(database, directory.path),
         )

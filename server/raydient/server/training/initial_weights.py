@@ -1,6 +1,6 @@
 """Finds the file of `training.initial_weights`: another job's model, or a path where paths are allowed.
 
-A service keeps an uploaded model in the job's folder (`KEPT_FILE`) before the job is accepted.
+A service keeps the model in the job's folder (`KEPT_FILE`) before the job is accepted.
 """
 
 import os
@@ -110,11 +110,11 @@ def find_weights(name: str, *, jobs: Path | None = None, files: Path | None = No
     Raises:
         InvalidSpec: the file does not exist, or may not be read.
     """
-    if job := _JOB.fullmatch(name):
+    if _JOB.fullmatch(name):
         if jobs is None:
             raise _invalid(f"{name} is a job of a service, which is not asked here: download its model, name the file")
-        path = jobs / job[1] / MODEL_FILE
-        if not path.is_file():
+        path = model_of_job(name, jobs)
+        if path is None or not path.is_file():
             raise _invalid(f"there is no model of {name}: the job does not exist, or has not SUCCEEDED")
         return path
     if UPLOADED.fullmatch(name):
@@ -130,17 +130,23 @@ def find_weights(name: str, *, jobs: Path | None = None, files: Path | None = No
     return path
 
 
+def model_of_job(name: str, jobs: Path) -> Path | None:
+    """Return the path of the model of `jobs/{id}`, which need not exist; None for any other name."""
+    job = _JOB.fullmatch(name)
+    return jobs / job[1] / MODEL_FILE if job else None
+
+
 def keep_weights(model: Path, kept: Path) -> None:
     """Link a model to `kept`, so that it survives its deletion elsewhere. Model files never change.
 
     Raises:
-        InvalidSpec: the other job was deleted meanwhile.
+        InvalidSpec: the model was deleted meanwhile.
         OSError: the file system has no hard links, and no room for a copy.
     """
     try:
         os.link(model, kept)
     except FileNotFoundError:
-        raise _invalid("the job with these weights was deleted") from None
+        raise _invalid("the model to start from was deleted meanwhile") from None
     except OSError:
         with model.open("rb") as source, replacing(kept) as target:
             shutil.copyfileobj(source, target)
