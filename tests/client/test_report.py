@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from google.protobuf.json_format import ParseDict
 
 from raydient.client import extras, load_model
 from raydient.client.report import held_out_rows, read_curves, report_of_model
+from raydient.client.report_words import settings_text
 from raydient.spec.network import Network
 from raydient.spec.validation import validate_job
 from raydient.v1.training_job_pb2 import GradientHealth, LayerHealth, TrainingProgress
@@ -129,7 +131,28 @@ def test_one_content_as_json_page_and_card(run, path: Path, data: Path) -> None:
         assert content["training"]["data"]["dataset.uri"] in text
         assert content["digest"] in text
         assert "learning_rate: 0.5" in text
+        assert "10 rows held out of " in text
         assert "75.00 %" in text
+
+
+def test_settings_are_those_that_a_user_writes() -> None:
+    job = {
+        "dataset": {"uri": "data.csv", "split": {"method": "stratified"}},
+        "network": {
+            "layers": [
+                "flatten",
+                {"dense": {"units": 2, "activation": "relu"}},
+                {"dense": {"units": 1}},
+            ],
+            "loss": "mean_squared_error",
+        },
+        "training": {"optimizer": {"sgd": {"momentum": 0.5}}},
+        "resources": {"workers": 3},
+    }
+    text = settings_text({"training": {"specification": validate_job(job).canonical()}})
+    assert "{}" not in text
+    assert yaml.safe_load(text) == job
+    assert settings_text({"training": {"specification": {"network": "of another version"}}}) != ""
 
 
 def test_worst_examples_are_those_of_the_data(path: Path, data: Path) -> None:

@@ -60,6 +60,11 @@ def sweep_yaml(job_yaml: Path) -> Path:
         ),
         ("[1, 4]", "[4, 1]", "search.training.epochs.integer: [4, 1]: two whole numbers, the smaller one first"),
         ("[1, 4]", "[1, 4.5]", "two whole numbers"),
+        (
+            "training.epochs: {integer: [1, 4]}",
+            "training.optimizer: {choice: [sgd, adam]}",
+            "optimizer.sgd.learning_rate: is a part of training.optimizer, which is searched too: leave one",
+        ),
         ("random", "grid", "a grid takes choices, not log_uniform"),
         ("random", "grid", "trials: a grid tries every combination"),
     ],

@@ -6,7 +6,16 @@ from typing import Any
 
 from raydient.spec.printable import printable
 
-from .report_words import column_rows, data_rows, layer_rows, origin_rows, settings_text, shown_metrics, value_text
+from .report_words import (
+    column_rows,
+    data_rows,
+    layer_rows,
+    origin_rows,
+    rows_text,
+    settings_text,
+    shown_metrics,
+    value_text,
+)
 
 MOST_COLUMNS = 50
 """Maximum number of columns and of classes that a card lists."""
@@ -78,8 +87,7 @@ def _evaluation(content: Mapping[str, Any]) -> str:
     evaluation = content.get("evaluation")
     if evaluation is None:
         return ""
-    part = "The rows held out of" if evaluation["held_out"] else "All rows of"
-    text = f"{part} {_text(evaluation['data'] or 'the data')}, {evaluation['rows']:,} in number.\n\n"
+    text = f"{_text(rows_text(evaluation, evaluation['data'] or 'the data'))}.\n\n"
     text += _table(
         ["metric", "value"],
         [[name, value_text(name, value)] for name, value in shown_metrics(evaluation["metrics"]).items()],

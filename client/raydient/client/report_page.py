@@ -15,6 +15,7 @@ from .report_words import (
     layer_rows,
     number,
     origin_rows,
+    rows_text,
     settings_text,
     shown_metrics,
     value_text,
@@ -99,13 +100,12 @@ def _evaluation(content: Content) -> str:
     evaluation = content.get("evaluation")
     if evaluation is None:
         return ""
-    part = "the rows held out of" if evaluation["held_out"] else "all rows of"
-    where = f"{part} <code>{_text(evaluation['data'])}</code>" if evaluation["data"] else "the data"
+    where = f"<code>{_text(evaluation['data'])}</code>" if evaluation["data"] else "the data"
     values = " · ".join(
         f"{_text(name)} <strong>{_text(value_text(name, value))}</strong>"
         for name, value in shown_metrics(evaluation["metrics"]).items()
     )
-    html = f"<p>Of {where}, {evaluation['rows']:,} in number: {values}</p>"
+    html = f"<p>{rows_text(evaluation, where)}: {values}</p>"
     several = len(evaluation["outputs"]) > 1
     for output in evaluation["outputs"]:
         name = output["label"] or output["name"]

@@ -11,6 +11,7 @@ __all__ = [
     "layer_rows",
     "number",
     "origin_rows",
+    "rows_text",
     "settings_text",
     "shown_metrics",
     "value_text",
@@ -37,6 +38,12 @@ def number(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def rows_text(evaluation: Content, data: str) -> str:
+    """The rows of an evaluation on `data`, the name of its file or of the data."""
+    rows = f"{evaluation['rows']:,} row{'' if evaluation['rows'] == 1 else 's'}"
+    return f"{rows} held out of {data}" if evaluation["held_out"] else f"{rows}, all of {data}"
 
 
 def column_rows(inputs: Sequence[Content]) -> list[list[str]]:
@@ -89,7 +96,7 @@ def origin_rows(content: Content) -> list[tuple[str, str]]:
 
 
 def settings_text(content: Content) -> str:
-    """The specification as YAML without settings that have their defaults; empty if it is not known."""
+    """The specification as a job file without settings that have their defaults; empty if it is not known."""
     import yaml
 
     from raydient.spec.errors import InvalidSpec
@@ -99,12 +106,29 @@ def settings_text(content: Content) -> str:
     if not specification:
         return ""
     try:
-        shown = validate_job(specification).model_dump(
-            mode="json", exclude_none=True, exclude_defaults=True, by_alias=True
-        )
+        spec = validate_job(specification)
+        shown = _short(spec.model_dump(mode="json", exclude_none=True, exclude_defaults=True, by_alias=True), spec)
     except InvalidSpec:  # of another version
         shown = specification
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _short(data: Any, source: Any) -> Any:
+    """Write `relu` for `{relu: {}}` and `3` for `{min: 3, max: 3}` in `data`, the JSON form of `source`."""
+    from raydient.spec.base import Model, OneOf
+    from raydient.spec.job import WorkerRange
+
+    if isinstance(source, WorkerRange) and source.min == source.max:
+        return source.max
+    if isinstance(source, OneOf) and data == {source.kind: {}}:
+        return source.kind
+    if isinstance(data, list):
+        return [_short(one, of) for one, of in zip(data, source, strict=True)]
+    if not isinstance(data, dict):
+        return data
+    if isinstance(source, Model):
+        source = {field.alias or name: getattr(source, name) for name, field in type(source).model_fields.items()}
+    return {key: _short(value, source[key]) for key, value in data.items()}
 
 
 def _categories(categories: Sequence[str]) -> str:

@@ -137,6 +137,7 @@ def open_sweep(path: Path) -> Sweep:
     if sampler not in SAMPLERS:
         errors.append(FieldError("sampler", f"there is no {sampler!r}; there are: {', '.join(SAMPLERS)}"))
     spaces = tuple(_spaces(data.get("search"), errors))
+    errors += _overlaps([space.path for space in spaces])
     count = 1
     for space in spaces:
         count *= len(space.values)
@@ -247,6 +248,16 @@ def _spaces(search: Any, errors: list[FieldError]) -> Iterator[Space]:
             errors.append(FieldError(f"{field}.{kind}", f"{json.dumps(values)}: {problem}"))
         else:
             yield Space(path, kind, tuple(values))
+
+
+def _overlaps(paths: Sequence[str]) -> Iterator[FieldError]:
+    """Yield an error for each field that is a part of another one, whose values would replace it."""
+    for path in paths:
+        for whole in paths:
+            if path.startswith((f"{whole}.", f"{whole}[")):
+                yield FieldError(
+                    f"search.{path}", f"is a part of {whole}, which is searched too: leave one of them out"
+                )
 
 
 def _problem(kind: str, values: Any) -> str:
