@@ -18,6 +18,7 @@ from .image_values import BATCH_ROWS as IMAGE_ROWS
 from .image_values import has_bytes
 from .limits import Budget
 from .moments import is_date, iso_texts
+from .pipelined import pipelined
 from .raw import SHOWN_ERRORS, unreadable
 from .table import BadValueError, Table
 from .table_columns import MAXIMUM_COLUMNS, Column, Columns, find_columns
@@ -33,6 +34,8 @@ class Source(Protocol):
     schema: pa.Schema
     folder: Path
     """The folder of the file."""
+    rows: int
+    """The number of rows that the file declares; 0 if it declares none."""
 
     def batches(self, names: list[str], budget: Budget, most: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows with at least these columns, at most `most` at a time; account for the texts among them.
@@ -61,6 +64,7 @@ def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Di
     _check_types(source.schema, columns.all)
     columns = _with_bytes(columns, source.schema)
     table = Table(source.schema.names, columns, budget)
+    table.expect(source.rows)
     try:
         for values in _blocks(source, columns, budget):
             table.add([converted(column, one) for column, one in zip(columns.all, values, strict=True)])
@@ -119,7 +123,7 @@ def _blocks(source: Source, columns: Columns, budget: Budget) -> Iterator[list[p
     """Yield the values of the used columns, as `plain` returns them."""
     used = columns.all
     most = IMAGE_ROWS if _of_bytes(columns) else BATCH_ROWS
-    for batch in source.batches([column.name for column in used], budget, most):
+    for batch in pipelined(source.batches([column.name for column in used], budget, most)):
         if batch.num_rows:
             yield [plain(batch.column(column.name), column.most_bytes) for column in used]
 

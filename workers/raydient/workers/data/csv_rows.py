@@ -15,6 +15,7 @@ from raydient.spec.csv_text import GZIP, UTF8, open_text
 from .csv_blocks import Blocks
 from .csv_header import ROW_BYTES, Header, Lines
 from .csv_text import open_utf8
+from .pipelined import pipelined
 from .raw import unreadable
 
 PARSED_BYTES = 2**20
@@ -25,8 +26,9 @@ COPIED_BYTES = 2**20
 def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -> Iterator[pa.RecordBatch]:
     """Read some columns of a table, some rows at a time; missing values are null.
 
-    A quoted value is never missing. Other columns are not parsed. All cores parse, block by block; where blocks cannot
-    be cut, Arrow reads the rest as a stream, whose rows may be longer.
+    A quoted value is never missing. Other columns are not parsed. All cores parse, block by block, while the caller
+    uses the batches of the block before; where blocks cannot be cut, Arrow reads the rest as a stream, whose rows may
+    be longer.
 
     Args:
         path: of the file.
@@ -36,6 +38,12 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
     Raises:
         ArrowInvalid: a row differs in length from the header, or a value is not of the type.
     """
+    for batches in pipelined(_parsed(path, header, types)):
+        yield from batches
+
+
+def _parsed(path: Path, header: Header, types: Mapping[int, pa.DataType]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the batches of each block."""
     names = [str(place) for place in range(len(header.names))]
     columns = [str(place) for place in types]
     convert = pa_csv.ConvertOptions(
@@ -55,15 +63,17 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
             except pa.ArrowInvalid:  # an error, or a row that is longer than the part for one thread
                 options = pa_csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names)
                 table = pa_csv.read_csv(pa.BufferReader(pa.py_buffer(block)), options, parse, convert)
-            yield from table.to_batches()
+            yield table.to_batches()
         if not blocks.rest:
             return
-        yield from pa_csv.open_csv(
+        stream = pa_csv.open_csv(
             _native(file, blocks.rest),
             pa_csv.ReadOptions(use_threads=False, block_size=ROW_BYTES, column_names=names),
             pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True),
             convert,
         )
+        for batch in stream:
+            yield [batch]
 
 
 def _native(file: IO[bytes] | pa.NativeFile, rest: bytes) -> pa.NativeFile:

@@ -29,6 +29,8 @@ def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnos
 class _Arrow:
     """A `Source` of an Arrow file."""
 
+    rows = 0
+
     def __init__(self, file: pa.NativeFile, folder: Path) -> None:
         self._file, self.folder = file, folder
         self.schema: pa.Schema = pa.ipc.open_file(file).schema

@@ -42,10 +42,11 @@ class _Folder:
     def __init__(self, folder: Path, rows: Sequence[tuple[str, str]]) -> None:
         self.folder = folder
         columns = [pa.array(column, pa.large_string()) for column in zip(*rows, strict=True)]
-        self._rows = pa.RecordBatch.from_arrays(columns, list(FOLDER_COLUMNS))
-        self.schema: pa.Schema = self._rows.schema
+        self._table = pa.RecordBatch.from_arrays(columns, list(FOLDER_COLUMNS))
+        self.schema: pa.Schema = self._table.schema
+        self.rows = len(rows)
 
     def batches(self, names: list[str], budget: Budget, most: int) -> Iterator[pa.RecordBatch]:
         """See `Source`."""
-        for start in range(0, self._rows.num_rows, most):
-            yield self._rows.slice(start, most)
+        for start in range(0, self.rows, most):
+            yield self._table.slice(start, most)

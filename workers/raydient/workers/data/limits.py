@@ -81,14 +81,18 @@ class Budget:
         Raises:
             InvalidSpec: neither memory nor the folder has room.
         """
-        if self.spent + size > NUMBERS_SHARE * self._available:
+        if not self.fits(size):
             with self.refusing_full():
                 if size > disk_usage(self.folder).free:
                     raise OSError(ENOSPC, os.strerror(ENOSPC))
 
+    def fits(self, size: int) -> bool:
+        """Return True if `size` bytes of numbers may be in memory."""
+        return self.spent + size <= NUMBERS_SHARE * self._available
+
     def takes(self, size: int) -> bool:
         """Account for `size` bytes of numbers if they may be in memory; False if they have to be in a file."""
-        if self.spent + size > NUMBERS_SHARE * self._available:
+        if not self.fits(size):
             self.in_files = True
             return False
         self.spent += size

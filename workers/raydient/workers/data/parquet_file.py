@@ -36,6 +36,7 @@ class _Parquet:
         self._path, self.folder = path, path.parent
         with pq.ParquetFile(path) as file:
             self.schema: pa.Schema = file.schema_arrow
+            self.rows = file.metadata.num_rows
 
     def batches(self, names: list[str], budget: Budget, most: int) -> Iterator[pa.RecordBatch]:
         """See `Source`. Each different text of a page is unpacked once."""
@@ -47,7 +48,6 @@ class _Parquet:
             pre_buffer=False,
             page_checksum_verification=True,
         ) as file:
-            rows = file.metadata.num_rows
-            budget.foresee(8 * rows * (len(names) - len(texts)))
-            budget.spend(8 * rows * len(texts))
+            budget.foresee(8 * self.rows * (len(names) - len(texts)))
+            budget.spend(8 * self.rows * len(texts))
             yield from file.iter_batches(most, columns=names, use_threads=True)

@@ -63,6 +63,11 @@ class Table:
             name: [[] for _ in several] for name, several in columns.labels.items()
         }
 
+    def expect(self, rows: int) -> None:
+        """Allocate memory for this number of rows, if there is room. Fewer or more may come."""
+        for numbers in self._numbers.values():
+            numbers.expect(rows)
+
     def add(self, values: Sequence[pa.Array]) -> None:
         """Add the next rows.
 
@@ -83,7 +88,8 @@ class Table:
             if columns[0].image and not columns[0].is_text:
                 self._numbers[name].add(decoded(columns[0], contents_of(used[0]), self.rows))
             elif name in self._numbers:
-                self._numbers[name].add(_block(used, columns))
+                with self._numbers[name].room(len(used[0])) as room:
+                    _fill(room, used, columns)
             else:
                 self._texts[name].append(_side_by_side(used, self._budget))
         for name, several in self.columns.labels.items():
@@ -109,6 +115,7 @@ class Table:
                 paths = np.concatenate(self._texts.pop(name))[:, 0].tolist()
                 self._numbers[name] = images = Rows(column.image.shape, np.uint8, self._budget)
                 self._budget.foresee(len(paths) * images.row_bytes)
+                images.expect(len(paths))
                 for first in range(0, len(paths), BATCH_ROWS):
                     images.add(decoded(column, paths[first : first + BATCH_ROWS], first, folder))
 
@@ -201,9 +208,8 @@ def _check_texts(values: pa.Array, column: Column) -> None:
             raise BadValueError
 
 
-def _block(values: Sequence[pa.Array], columns: Sequence[Column]) -> NDArray[np.float64]:
-    """Return columns of numbers side by side, (rows, columns), NaN where a value is missing. Raises BadValueError."""
-    block = np.empty((len(values[0]), len(columns)))
+def _fill(block: NDArray[np.float64], values: Sequence[pa.Array], columns: Sequence[Column]) -> None:
+    """Put columns of numbers side by side, (rows, columns), NaN where a value is missing. Raises BadValueError."""
     arrays = [one.to_numpy(zero_copy_only=False) for one in values]
     is_optional = [column.is_optional for column in columns]
     rows = max(1, CACHED_VALUES // len(columns))
@@ -214,7 +220,6 @@ def _block(values: Sequence[pa.Array], columns: Sequence[Column]) -> NDArray[np.
         bad = ~np.isfinite(part)
         if bad.any() and (bad & ~(np.isnan(part) & is_optional)).any():
             raise BadValueError
-    return block
 
 
 def _labels(columns: Sequence[pa.Array], budget: Budget) -> Labels:
