@@ -2,6 +2,7 @@
 
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from raydient.server.training.reports import EpochEnded, Finished, NumberedRepor
 from raydient.spec.validation import validate_job
 
 from .rays import Rays
+from .waiting import eventually
 
 # Durations say nothing on a machine that does other things too, and a test leaves no file behind.
 settings.register_profile("raydient", deadline=None, database=None)
@@ -30,13 +32,24 @@ OUR_THREADS = ("run", "update")
 """How names of threads begin that a test must not leave behind."""
 
 
-def _children():
-    """Process ids of this process's children, of those too that have ended and were not waited for."""
+def _children(process="self"):
+    """Process ids of a process's children, of those too that have ended and were not waited for."""
     children = set()
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
-            children.update((task / "children").read_text().split())
+    with suppress(FileNotFoundError, ProcessLookupError):  # a process or a thread that ended meanwhile
+        for task in Path(f"/proc/{process}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                children.update((task / "children").read_text().split())
     return children
+
+
+def _left(children):
+    """Return the children that are new, and those of fork servers, which stay until this process ends."""
+    left = set()
+    for child in _children() - children:
+        with suppress(FileNotFoundError):
+            serves = re.search(rb"fork.server", Path(f"/proc/{child}/cmdline").read_bytes())
+            left |= _children(child) if serves else {child}
+    return left
 
 
 def _no_ray(*arguments, **options):
@@ -81,7 +94,7 @@ def _a_test_of_its_own(request):
         for thread in left:
             thread.join(10)
         assert not [thread.name for thread in left if thread.is_alive()]
-        assert starts_ray or _children() <= children
+        assert starts_ray or eventually(lambda: not _left(children), 10)
 
 
 @pytest.fixture(scope="session")

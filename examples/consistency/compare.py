@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from raydient.server.clusters.forking import Entry
 from raydient.server.clusters.local import LocalCluster
 from raydient.server.clusters.opening import KINDS, Kind
 from raydient.server.embedded import train
@@ -54,11 +55,11 @@ class PacedCluster(LocalCluster):
         super().__init__(len(milliseconds))
         self._milliseconds = iter(milliseconds)
 
-    def arguments(self, role: Role) -> list[str]:
-        """Return the arguments of Python that start a process of this role."""
+    def entry(self, role: Role) -> Entry:
+        """Return what a process of this role runs."""
         if role is not Role.WORKER:
-            return super().arguments(role)
-        return [str(FOLDER / "paced_member.py"), str(next(self._milliseconds)), role.value]
+            return super().entry(role)
+        return Entry(str(FOLDER / "paced_member.py"), (str(next(self._milliseconds)), role.value))
 
 
 @dataclass

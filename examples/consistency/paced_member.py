@@ -1,17 +1,16 @@
-"""A process of a job in which each microbatch takes a fixed time: `paced_member.py MILLISECONDS ROLE`.
+"""A process of a job in which each microbatch takes a fixed time.
 
 A worker computes a microbatch and sleeps until the time is over. So a worker at a quarter of the speed is one whose
-microbatches take four times as long, and several workers need no core each. `compare.py` starts this script instead of
+microbatches take four times as long, and several workers need no core each. `compare.py` starts this file instead of
 raydient's own entry of a process, which it then runs.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from raydient.server.clusters.member import main
+from raydient.server.clusters import member
 from raydient.workers.network import Program
 
 
@@ -28,6 +27,7 @@ def paced(forward: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     return sleeping
 
 
-if __name__ == "__main__":
-    Program.forward = paced(Program.forward, float(sys.argv[1]) / 1000)  # type: ignore[method-assign]
-    sys.exit(main(sys.argv[2]))
+def main(milliseconds: str, role: str) -> int:
+    """Run a process of this role whose microbatches take this time. Returns the exit status."""
+    Program.forward = paced(Program.forward, float(milliseconds) / 1000)  # type: ignore[method-assign]
+    return member.main(role)

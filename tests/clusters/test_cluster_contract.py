@@ -61,13 +61,5 @@ def test_a_process_that_cannot_start_has_ended(cluster, tmp_path):
     assert ended(cluster.start(Role.WORKER, launch.to_json(unreachable), tmp_path / "log"))
 
 
-def test_blas_has_one_thread(cluster, coordinator, tmp_path):
-    process = cluster.start(Role.WORKER, coordinator.launch_of(1), tmp_path / "log")
-    with open(f"/proc/{coordinator.next().process}/environ", "rb") as file:
-        environment = dict(entry.split(b"=", 1) for entry in file.read().split(b"\0") if entry)
-    process.kill()
-    assert environment[b"OPENBLAS_NUM_THREADS"] == environment[b"OMP_NUM_THREADS"] == b"1"
-
-
 def test_a_described_cluster_can_be_reopened(cluster):
     assert reopen_cluster(cluster.describe()).slots == cluster.slots == 4

@@ -1,24 +1,32 @@
 """Local processes never outlive the process that started them."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from raydient.server.clusters.forking import Entry
+from raydient.server.clusters.local import LocalCluster
 from raydient.wire import control, launch
+from raydient.wire.control import Role
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import CLOSED, Hub
 from tests.waiting import eventually
 
+FORKED = str(Path(__file__).with_name("forked.py"))
 PARENT = """
 import sys, threading
 from pathlib import Path
 from raydient.server.clusters.local import LocalCluster
 from raydient.wire.control import Role
-LocalCluster(1).start(Role.WORKER, sys.argv[1], Path(sys.argv[2]))
+cluster = LocalCluster(1)
+cluster.start(Role.WORKER, sys.argv[1], Path(sys.argv[2]))
 threading.Event().wait()
 """
 
@@ -47,6 +55,17 @@ def test_a_process_ends_with_a_parent_that_was_killed(tmp_path, stopped):
     assert next_frame() is CLOSED
     eventually(lambda: _state(child) == "Z")
     hub.close()
+
+
+def test_blas_has_one_thread(tmp_path):
+    class Describing(LocalCluster):
+        def entry(self, role):
+            return Entry(FORKED, ("blas",))
+
+    with closing(Describing(1)) as cluster:
+        process = cluster.start(Role.WORKER, "", tmp_path / "log")
+        assert eventually(process.ended) == "ended with status 0"
+    assert set(json.loads((tmp_path / "log").read_text())) == {1}
 
 
 def _state(pid):

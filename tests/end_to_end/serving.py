@@ -101,9 +101,9 @@ def descendants(pid):
     return below_pid
 
 
-def members(pid):
-    """Return the processes of jobs below this one, without those that check submissions."""
-    return [process for process in descendants(pid) if b"raydient.server.clusters.member" in _command(process)]
+def members(pid, roles=("coordinator", "parameter_server", "worker")):
+    """Return the processes of jobs below this one, or those of some roles alone."""
+    return [process for process in descendants(pid) if _role(process) in roles]
 
 
 @contextmanager
@@ -125,12 +125,14 @@ def kill_all(server):
         server.wait()
 
 
-def _command(pid):
+def _role(pid):
+    """Return the role of a process of ours from its title; empty if it has none."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            name, _, title = file.read().strip("\0").partition(": ")
     except (FileNotFoundError, ProcessLookupError):
-        return b""
+        return ""
+    return title.split()[0] if name == "raydient" else ""
 
 
 def becomes_readable(descriptor, seconds):

@@ -16,6 +16,9 @@ from raydient.server.training.checking import Checker, Limits
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from tests.waiting import eventually
+
+from .serving import ending, members
 
 NEVER = threading.Event()
 HERE = "tests.end_to_end.test_checks"
@@ -73,8 +76,9 @@ def count_readings(spec, dataset, *, learn, **options):
 
 
 @pytest.fixture
-def checker(tmp_path):
-    """Return a function that makes checkers, which are closed after the test."""
+def checker(tmp_path, monkeypatch):
+    """Return a function that makes checkers, which are closed after the test. Their processes find this file."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(closing(Checker(tmp_path, *arguments, **options)))
 
@@ -179,11 +183,10 @@ def test_a_fault_of_ours_is_no_lack_of_memory(data, checker):
 def test_a_process_that_was_killed_while_it_waited_for_a_check_is_replaced(data, checker):
     check = checker()
     check(spec(seed=1), data, Call())
-    for thread in Path("/proc/self/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            if b"check_process" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(int(child), signal.SIGKILL)
-                os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOWAIT)
+    waiting = eventually(lambda: members(os.getpid(), ["check"]))
+    with ending(waiting):
+        for pid in waiting:
+            os.kill(pid, signal.SIGKILL)
     check(spec(seed=2), data, Call())
 
 

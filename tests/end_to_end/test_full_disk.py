@@ -10,7 +10,7 @@ from raydient.server.training.reports import CheckpointTaken, Notice, Outcome, P
 from raydient.wire import control
 
 from .conftest import execute
-from .serving import descendants, messages, serving
+from .serving import members, messages, serving
 
 
 class Disk:
@@ -99,11 +99,8 @@ def limit_files(pid, size_bytes):
 
 def coordinator_of(server):
     """Return the process id of the only coordinator."""
-    for pid in descendants(server.pid):
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            if b"coordinator" in file.read().split(b"\0"):
-                return pid
-    raise AssertionError("there is no coordinator")
+    [pid] = members(server.pid, ["coordinator"])
+    return pid
 
 
 def until(events, holds):

@@ -1,7 +1,6 @@
 """Scaling, pausing and resuming through the real service: processes, progress and final weights."""
 
 import signal
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -16,15 +15,7 @@ ENDLESS = {"epochs": 100_000}
 
 def workers(server):
     """Return the processes of workers below the server."""
-    pids = set()
-    for pid in descendants(server.pid):
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except FileNotFoundError:
-            continue
-        if b"worker" in words:
-            pids.add(pid)
-    return pids
+    return {*members(server.pid, ["worker"])}
 
 
 def test_scaling_through_the_service_leaves_the_others_alone(spec, job, undisturbed, tmp_path):

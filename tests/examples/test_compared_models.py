@@ -24,9 +24,9 @@ def test_the_jobs_differ_in_their_model_alone():
 
 def test_each_worker_is_started_with_its_time():
     cluster = PacedCluster([5.0, 20.0])
-    server, *workers = (cluster.arguments(role) for role in (Role.PARAMETER_SERVER, Role.WORKER, Role.WORKER))
-    assert server == ["-m", "raydient.server.clusters.member", "parameter_server"]
-    assert [arguments[1:] for arguments in workers] == [["5.0", "worker"], ["20.0", "worker"]]
+    server, *workers = (cluster.entry(role) for role in (Role.PARAMETER_SERVER, Role.WORKER, Role.WORKER))
+    assert server == ("raydient.server.clusters.member", ("parameter_server",))
+    assert [arguments for _, arguments in workers] == [("5.0", "worker"), ("20.0", "worker")]
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def worker_below(pid):
     waiting = [pid]
     while waiting:
         process = waiting.pop()
-        if Path(f"/proc/{process}/cmdline").read_bytes().endswith(b"raydient.server.clusters.member\0worker\0"):
+        if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"raydient: worker "):
             return process
         for task in Path(f"/proc/{process}/task").iterdir():
             waiting += map(int, (task / "children").read_text().split())

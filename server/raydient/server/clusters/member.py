@@ -1,21 +1,20 @@
 """The entry of every process of a job, on either cluster: limits BLAS to one thread, then runs the role's `main`.
 
-`python -m raydient.server.clusters.member ROLE` reads the launch from the first line of standard input and ends when
-standard input is closed. So no process outlives the process that started it, even if that was killed. A frozen member
-is killed by the kernel.
+A process reads the launch from the first line of standard input and ends when standard input is closed. So no process
+outlives the process that started it, even if that was killed.
 """
 
-import ctypes
 import errno
 import logging
 import os
-import signal
 import sys
 import threading
 from importlib import import_module
 
 from raydient.server import logs
 from raydient.workers.portable import PORTABLE
+
+from .forking import become_able_to_fork
 
 BLAS_ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
@@ -37,9 +36,6 @@ PEER_GONE_STATUS = 3
 """Exit status of a member that ends because a process it works with has ended."""
 OUT_OF_MEMORY_STATUS = errno.ENOMEM
 """Exit status of a member that could not allocate memory."""
-
-_PR_SET_PDEATHSIG = 1
-"""From <linux/prctl.h>."""
 
 _MAINS = {
     "coordinator": "raydient.server.training.process",
@@ -84,19 +80,10 @@ def _wait_for_end() -> None:
     os._exit(1)
 
 
-def _be_killed_with_parent() -> None:
-    """Make the kernel kill this process, even if it is frozen, when the thread that started it ends (Linux).
-
-    For members only. One thread starts all members of a run, but a service starts coordinators from threads that end.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main(role: str) -> int:
     """Run a process of this role with the launch on standard input. Returns the exit status."""
-    if role != "coordinator":
-        _be_killed_with_parent()
+    if role == "coordinator":
+        become_able_to_fork()
     launch = sys.stdin.buffer.readline().decode()
     end_with_input()
     try:
@@ -104,7 +91,3 @@ def main(role: str) -> int:
     except MemoryError:
         logging.getLogger(role).exception("ends because it is out of memory")
         return OUT_OF_MEMORY_STATUS
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -133,7 +133,3 @@ def _answer(question: Question) -> Answer | None:
         return None
     profile = PROFILE.dump_python(learned[0], mode="json") if learned else None
     return Answer([(error.path, error.message) for error in errors], profile)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,14 +2,12 @@
 
 A data file may be large and hostile: reading it takes memory, time and the interpreter's lock, which the service needs
 for other calls. Each check therefore runs in a process (`check_process`) with limits on memory and time, which ends
-with the call. One process is always started in advance, because a new interpreter takes most of a second to start.
+with the call. One process is always started in advance, because it loads a library that reads tables.
 """
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from raydient.server.calls import Call
-from raydient.server.clusters.member import BLAS_ENVIRONMENT
+from raydient.server.clusters.forking import Child, Entry, server_with
+from raydient.server.clusters.member import environment
 from raydient.server.errors import Exhausted, Late
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
@@ -81,7 +80,7 @@ class Checker:
         self._machine, self._profiles = machine, Profiles(datasets)
         self._lock = threading.Lock()  # guards the two below
         self._known: OrderedDict[str, Outcome] = OrderedDict()
-        self._spare: subprocess.Popen[bytes] | None = None
+        self._spare: Child | None = None
 
     def __call__(
         self,
@@ -167,7 +166,7 @@ class Checker:
         remedy = "name fewer columns, split the file, or give the service's machine more memory"
         raise Exhausted(f"{message}: {remedy}", reason="CHECK_OUT_OF_MEMORY")
 
-    def _take(self) -> "subprocess.Popen[bytes]":
+    def _take(self) -> Child:
         """Return a process for one check, and start the next one in advance."""
         with self._lock:
             spare, self._spare = self._spare, _start()
@@ -178,15 +177,13 @@ class Checker:
         return _start()
 
 
-def _start() -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", check_process.__name__]
-    environment = {**os.environ, **BLAS_ENVIRONMENT}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+def _start() -> Child:
+    variables = {**os.environ, **environment()}
+    return server_with(variables).fork(Entry(check_process.__name__), "raydient: check", variables)
 
 
-def _ask(process: "subprocess.Popen[bytes]", question: bytes) -> bytes:
+def _ask(process: Child, question: bytes) -> bytes:
     """Send the question and return the answer, after which the process ends. Empty if it was ended before."""
-    assert process.stdin is not None
     assert process.stdout is not None
     with suppress(BrokenPipeError):
         process.stdin.write(question + b"\n")
@@ -196,7 +193,7 @@ def _ask(process: "subprocess.Popen[bytes]", question: bytes) -> bytes:
     return answer
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: Child) -> None:
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
