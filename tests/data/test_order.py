@@ -35,10 +35,10 @@ def test_orders_are_uniform():
 
 @pytest.fixture
 def windows(monkeypatch):
-    """From 20 samples on, windows of at most 3 shards of at most 4 samples."""
+    """From 20 samples on, windows of at most 3 blocks of at most 4 samples."""
     monkeypatch.setattr(order, "MOST_PERMUTED", 20)
-    monkeypatch.setattr(order, "SHARD_ROWS", 4)
-    monkeypatch.setattr(order, "WINDOW_SHARDS", 3)
+    monkeypatch.setattr(order, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(order, "WINDOW_BLOCKS", 3)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 20, 21, 24, 25, 47, 100])
@@ -48,11 +48,11 @@ def test_many_samples_are_visited_once_too_in_windows(windows, rows):
     if rows <= 20:
         assert np.array_equal(whole, stream(Purpose.EPOCH, 3, 1).permutation(rows))
         return
-    shards, start, windows = (whole // 4).tolist(), 0, []
+    blocks, start, windows = (whole // 4).tolist(), 0, []
     while start < rows:
-        window = frozenset(shards[start : start + 9])  # of 12 samples, of which 3 may be missing at the end of the data
+        window = frozenset(blocks[start : start + 9])  # of 12 samples, of which 3 may be missing at the end of the data
         windows.append(window)
-        start += sum(shard in window for shard in shards)
+        start += sum(block in window for block in blocks)
     assert [len(window) for window in windows[:-1]] == [3] * (len(windows) - 1)
     assert len(frozenset().union(*windows)) == sum(map(len, windows)) == -(-rows // 4)
 
@@ -66,7 +66,25 @@ def test_a_part_of_an_order_is_that_of_the_whole(windows, rows):
             assert np.array_equal(one.rows(start, stop), whole[start:stop])
 
 
-def test_windows_of_other_epochs_and_seeds_have_other_shards(windows):
+@pytest.mark.parametrize("batch", [1, 5, 6])
+def test_each_window_is_computed_once_by_a_worker_that_reads_ahead(windows, monkeypatch, batch):
+    """It asks for the samples of the next batch first, then for those of the current one."""
+    whole, keys = epoch_order(3, 1, 90), []
+
+    def counted(*key):
+        keys.append(key)
+        return stream(*key)
+
+    monkeypatch.setattr(order, "stream", counted)
+    one = EpochOrder(3, 1, 90)
+    for start in range(0, 90, batch):
+        assert np.array_equal(one.rows(start + batch, start + 2 * batch), whole[start + batch : start + 2 * batch])
+        assert np.array_equal(one.rows(start, start + batch), whole[start : start + batch])
+    assert sorted(keys[1:]) == sorted(set(keys[1:]))
+    assert len(keys) == 1 + 8
+
+
+def test_windows_of_other_epochs_and_seeds_have_other_blocks(windows):
     firsts = {frozenset((epoch_order(seed, epoch, 90)[:12] // 4).tolist()) for seed in range(4) for epoch in range(4)}
     assert len(firsts) > 12
 

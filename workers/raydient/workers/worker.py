@@ -213,7 +213,7 @@ class Worker:
         if trains and self._channel.pulled:
             start, stop = round_.leaf(assignment.first)[0], round_.leaf(assignment.last - 1)[1]
             self._pull("train", self._epoch_order(round_.epoch).rows(start, stop))
-        if trains:
+        if trains and self._data.reads_ahead:
             self._expect(round_, assignment.first, assignment.last)
         work = assignment.first, assignment.last, round_.leaves
         for node in self._channel.nodes(*work) if trains else maximal_subtrees(*work):

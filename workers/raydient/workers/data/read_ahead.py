@@ -15,6 +15,11 @@ _WILL_NEED = getattr(mmap, "MADV_WILLNEED", None)
 class FileSource(MemorySource):
     """A `Source` whose samples are arrays in mapped files, which may be larger than the memory."""
 
+    @property
+    def reads_ahead(self) -> bool:
+        """See `Source`."""
+        return _WILL_NEED is not None
+
     def expect(self, part: PartName, indices: Rows) -> None:
         """See `Source`. The kernel reads the pages of these samples while the caller computes."""
         source = self._part(part)

@@ -76,6 +76,10 @@ class Source(Protocol):
     """
 
     @property
+    def reads_ahead(self) -> bool:
+        """True if `expect` has an effect, so that it is worth to know the samples in advance."""
+
+    @property
     def schema(self) -> Schema:
         """Shapes and types of one sample."""
 
@@ -112,6 +116,11 @@ class MemorySource:
 
     train: Samples
     test: Samples
+
+    @property
+    def reads_ahead(self) -> bool:
+        """See `Source`."""
+        return False
 
     @classmethod
     def of(cls, arrays: Mapping[str, AnyArray]) -> Self:
