@@ -8,6 +8,7 @@ def test_the_public_names_of_the_room():
         "Dataset",
         "Dispatcher",
         "Feed",
+        "Header",
         "IllegalTransition",
         "Job",
         "JobEvent",
@@ -30,7 +31,6 @@ def test_the_public_names_of_the_room():
         "Subscription",
         "UnreadableJob",
         "Window",
-        "check_header",
         "oldest_event",
     ]
     assert api.__all__ == ["Address", "ApiServer", "Security"]
