@@ -69,6 +69,23 @@ def test_the_record_of_the_training_comes_back(tmp_path, model):
             load_model(tmp_path / "m.safetensors")
 
 
+def test_the_same_model_gives_the_same_bytes(path, model, tmp_path):
+    """The library writes metadata in a random order."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    assert size % 8 == 0
+    assert list(header["__metadata__"]) == sorted(model.metadata)
+    strange = replace(model, training={"specification": {"display_name": 'ä\u2028\x7f\x01"\\'}})
+    for number in range(2):
+        save_model(tmp_path / f"{number}.safetensors", strange)
+    first, second = ((tmp_path / f"{number}.safetensors").read_bytes() for number in range(2))
+    assert first == second
+    with safe_open(tmp_path / "0.safetensors", framework="np") as file:
+        assert file.metadata() == strange.metadata
+    assert load_model(tmp_path / "0.safetensors").digest == model.digest
+
+
 def test_without_scaling(tmp_path, make_network):
     network = make_network(LAYERS, input_shape=(2,))
     weights = np.ones(network.layout.size, np.float32)

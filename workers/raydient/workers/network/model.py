@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from raydient.files import LOCAL, Disk, write_durably
+from raydient.files import LOCAL, Disk, replacing
 from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
@@ -41,6 +41,7 @@ from .signature import (
 
 BLOCK_ROWS = 256
 """Rows that are predicted at a time. A constant, because another shape of a matrix product gives other bits."""
+_LENGTH_BYTES = 8
 
 
 class ModelError(ValueError):
@@ -221,9 +222,25 @@ class Model:
 def save_model(path: Path, model: Model, disk: Disk = LOCAL) -> None:
     """Write `model` as safetensors: float32 tensors by parameter name, the rest as metadata.
 
-    The file appears whole or not at all, and is durable when this returns.
+    The same model gives the same bytes. The file appears whole or not at all, and is durable when this returns.
     """
-    write_durably(path, save(model.network.layout.views(model.weights), model.metadata), disk)
+    content = memoryview(save(model.network.layout.views(model.weights), model.metadata))
+    size = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    with replacing(path, disk) as file:
+        file.write(_sorted_header(bytes(content[_LENGTH_BYTES:size])))
+        file.write(content[size:])
+
+
+def _sorted_header(header: bytes) -> bytes:
+    """Return the first bytes of a safetensors file, with the metadata by name; the library's order is random.
+
+    They are the length of the header in 8 bytes, and the header: JSON, with spaces up to a multiple of 8 bytes.
+    """
+    entries = json.loads(header)
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
 def load_model(path: Path) -> Model:
