@@ -314,11 +314,27 @@ def test_predictions_are_written_whole_or_not_at_all(run, model: Path, tmp_path:
         ([model, data, "-o", tmp_path / "out.txt"], "give a name that ends in .csv"),
         ([model, data, "-o", tmp_path / "absent" / "out.csv"], "there is no folder"),
         ([model, data, "--checkpoint", "last"], "a model file has no checkpoints"),
-        ([data.with_suffix(".safetensors"), data], "data.safetensors: No such file"),
     ):
         done = run("predict", *arguments)
-        assert done.exit_code == (1 if "No such" in words else 2)
-        assert words in done.stderr
+        assert (done.exit_code, words in done.stderr) == (2, True)
     model.write_bytes(b"onnx")
     done = run("predict", model, data)
     assert (done.exit_code, "is not a safetensors file" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "report"])
+def test_a_model_that_cannot_be_read_is_wrong_usage(run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "data.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "folder.safetensors").mkdir()
+    for name, problem in (("none", "No such file or directory"), ("folder", "Is a directory")):
+        path = tmp_path / f"{name}.safetensors"
+        done = run(command, path, tmp_path / "data.csv", "--json")
+        assert (done.exit_code, done.stderr) == (2, f"{path}: cannot be read: {problem}\n")
+        assert json.loads(done.stdout)["error"]["reason"] == "MODEL_UNREADABLE"
+
+
+def test_the_name_of_a_download_is_checked_before_the_service_is_asked(run, service, tmp_path: Path) -> None:
+    for name, problem in (("a.txt", "a.txt: the name has to end in"), ("none/a.npz", "there is no folder")):
+        done = run("download", "one", "-o", tmp_path / name, "--json")
+        assert (done.exit_code, problem in done.stderr, service.calls) == (2, True, [])
+        assert json.loads(done.stdout)["error"]["reason"] in ("USAGE", "REQUEST_REFUSED")

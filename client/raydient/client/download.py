@@ -47,13 +47,18 @@ def download_model(connection: Connection, name: str, path: Path) -> Downloaded:
     What has arrived of an interrupted download lies beside it as `.NAME.part`, and the next one to the same path goes
     on from there.
     """
-    chosen = FORMATS.get(path.suffix)
-    if chosen is None:
-        raise RequestRefused(f"{path.name}: the name has to end in one of {', '.join(FORMATS)}")
-    request = DownloadModelRequest(name=name, format=chosen)
+    request = DownloadModelRequest(name=name, format=format_of(path))
     with _resuming(path) as part:
         header = _receive(connection, request, part)
     return Downloaded(path, header.size_bytes, header.sha256, header.digest)
+
+
+def format_of(path: Path) -> ModelFormat:
+    """Return the format that the suffix of a path selects. Raises RequestRefused."""
+    chosen = FORMATS.get(path.suffix)
+    if chosen is None:
+        raise RequestRefused(f"{path.name}: the name has to end in one of {', '.join(FORMATS)}")
+    return chosen
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def _outcome(error: BaseException) -> tuple[int, str, list[str]]:
         case BadJobFile():
             return WRONG_USAGE, "INVALID_SPEC", error.lines()
         case Failure():
-            return error.status, error.reason, [str(error)]
+            return error.status, error.reason or ("USAGE" if error.status == WRONG_USAGE else ""), [str(error)]
         case click.exceptions.Abort() | KeyboardInterrupt():
             return INTERRUPTED, "", ["interrupted"]
         case click.ClickException():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .failures import WRONG_USAGE, Failure
 from .options import ConnectionOptions, debug_option, job_argument, json_option, need_writable, with_connection
 from .output import as_data, print_json, print_pairs, print_table, time_text
 
@@ -49,7 +50,10 @@ def local_model(model: str, checkpoint: int | str | None) -> "LocalModel | None"
         raise click.UsageError("a model file has no checkpoints: --checkpoint is for a job of the service")
     from raydient.client.local_model import load_model
 
-    return load_model(model)
+    try:
+        return load_model(model)
+    except OSError as error:
+        raise Failure(f"{model}: cannot be read: {error.strerror}", WRONG_USAGE, "MODEL_UNREADABLE") from error
 
 
 @click.command()
@@ -91,6 +95,9 @@ def download(
     """
     output = output or Path(f"{job.rpartition('/')[2]}.safetensors")
     need_writable(output)
+    from raydient.client.download import format_of
+
+    format_of(output)  # before the service is asked
     with connection.open() as client:
         done = client.get(job).download(output, checkpoint=checkpoint)
     if as_json:

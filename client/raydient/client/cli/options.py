@@ -14,7 +14,7 @@ import click
 from raydient.spec.csv_text import DECIMALS, DELIMITERS, ENCODINGS, UTF8, Dialect
 from raydient.spec.remote import is_remote
 
-from .failures import WRONG_USAGE, Failure
+from .failures import FAILED, WRONG_USAGE, Failure
 from .output import echo
 
 if TYPE_CHECKING:
@@ -188,7 +188,8 @@ def need_packages(what: str, extra: str, *further: str) -> None:
     from raydient.client.extras import missing_packages
 
     if missing := missing_packages(extra, *further):
-        raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[{extra}]'")
+        text = f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[{extra}]'"
+        raise Failure(text, FAILED, "MISSING_EXTRA")
 
 
 def compute_here(portable: bool) -> None:
