@@ -149,6 +149,43 @@ def test_bad_values_of_several_files_are_all_named(folder):
     assert names == ["'part-10.csv'", "'part-2.csv'"]
 
 
+MEAN = "mean_squared_error"
+BINARY = "binary_cross_entropy"
+BY_COLUMN = {"test": 0.0, "method": {"column": {"name": "part", "train": ["p"], "test": ["t"]}}}
+IN_ORDER = {"test": 0.3, "method": {"ordered": {"by": "part"}}}
+BY_CLASS = {"test": 0.3, "method": {"stratified": {"by": "part"}}}
+
+
+@pytest.mark.parametrize(
+    ("loss", "row", "settings", "message"),
+    [
+        (MEAN, "7,x,1,p", {}, "'y': 'x' in row 3 of 'b.csv' is text, but a loss on numbers needs numbers"),
+        (BINARY, "7,2,1,p", {}, "'y': 2 in row 3 of 'b.csv' is neither 0 nor 1"),
+        (MEAN, "7,1,-1,p", {}, "-1.0 in row 3 of 'b.csv' is not a weight"),
+        (MEAN, "7,1,x,p", {}, "'x' in row 3 of 'b.csv' is text, but a weight is a number"),
+        (MEAN, "7,1,1,q", {"split": BY_COLUMN}, "'part': 'q' in row 3 of 'b.csv' names no part"),
+        (MEAN, "7,1,1,p", {"split": IN_ORDER}, "'part': 'p' in row 1 of 'a.csv' is not"),
+        (MEAN, "7,1,1,q", {"split": BY_CLASS}, "'part': row 3 of 'b.csv' is the only one of the class 'q'"),
+        (MEAN, "1e39,1,1,p", {}, "column 'a': 1e+39 in row 3 of 'b.csv' is too large for float32"),
+    ],
+)
+def test_a_row_that_the_readers_accept_is_named_with_its_file(tmp_path, loss, row, settings, message):
+    (tmp_path / "a.csv").write_text("a,y,w,part\n1,0,1,p\n2,1,1,t\n")
+    (tmp_path / "b.csv").write_text(f"a,y,w,part\n3,0,1,p\n4,1,1,t\n{row}\n")
+    (tmp_path / "c.csv").write_text("a,y,w,part\n5,1,1,p\n")
+    texts = [text for _, text in errors(tmp_path, "?.csv", loss=loss, features=["a"], sample_weight="w", **settings)]
+    assert texts[0].startswith(message)
+    assert len(texts) == 1
+
+
+def test_rows_of_held_out_files_are_named_with_their_file(folder):
+    spec = Dataset.model_validate({"uri": "whole.csv", "validation": {"uri": ["part-1.csv", "part-10.csv"]}})
+    (folder / "part-10.csv").write_text("y,b,a\nno,6,5\nmaybe,1,1\n")
+    own = data_path(folder / name for name in spec.validation_uris.values())
+    with pytest.raises(InvalidSpec, match=r"'maybe' in row 2 of 'part-10.csv' does not occur in the training data"):
+        load(spec, folder / "whole.csv", [Output(layer="out", label="label", loss=LOSS)], 1, validation=own)
+
+
 def test_patterns_that_name_nothing_and_arrays_are_refused(folder):
     missing = [("dataset.uri", "the file is missing: none has a name like 'none-*.csv'")]
     assert errors(folder, "none-*.csv") == missing

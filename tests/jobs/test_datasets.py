@@ -21,7 +21,8 @@ from raydient.server.jobs.headers import Header
 from raydient.server.jobs.removals import Removals
 from raydient.server.jobs.sources import Sources
 from raydient.server.training.profiles import profiles_file
-from raydient.spec.errors import InvalidSpec
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.values import quoted
 
 from .uploading import CONTENT, SHA256, Disk, torn, upload
 
@@ -331,6 +332,16 @@ def test_an_id_is_never_a_path(datasets, name):
     with pytest.raises(NotFound) as caught:
         Sources(datasets, [], JOBS).find(f"datasets/{name}")
     assert caught.value.reason == "DATASET_NOT_FOUND"
+
+
+def test_errors_have_the_names_that_files_had_before_their_upload(datasets, make_spec):
+    stored = [upload(datasets, bytes([65 + n]) * 9, f"part-{n}.csv") for n in range(2)]
+    datasets.delete(stored[1].id)
+    gone = f"{stored[1].id}.csv"
+    problem = f"{quoted(f'{stored[0].id}.csv')}: 'x' in row 1 of {quoted(gone)}"
+    dataset = make_spec(uri=[f"datasets/{one.id}" for one in stored]).dataset
+    named = Sources(datasets, [], JOBS).with_names(InvalidSpec([FieldError("dataset.label", problem, 7)]), dataset)
+    assert named.errors == (FieldError("dataset.label", f"'part-0.csv': 'x' in row 1 of {quoted(gone)}", 7),)
 
 
 def test_a_model_is_stored_and_is_a_start_and_no_data(datasets, folder, make_spec):

@@ -104,7 +104,7 @@ class JobManager:
             raise InvalidSpec([FieldError("resources.workers", message)])
         spec = self._remote.stored(spec, call)
         dataset, validation, start = self._sources.find_all(spec)
-        self._check(spec, dataset, call, validation, start)
+        self._compare(spec, (dataset, validation), call, start)
         return spec
 
     def preview(self, spec: JobSpec, call: Call | None = None) -> Job:
@@ -139,7 +139,7 @@ class JobManager:
         if errors := _ends_that_have_passed(job, changes):
             raise InvalidSpec(errors)
         dataset, validation = self._sources.find_files(after.dataset)
-        self._check(after, dataset, call or Call(), validation, self._directory.job(job_id) / KEPT_FILE)
+        self._compare(after, (dataset, validation), call or Call(), self._directory.job(job_id) / KEPT_FILE)
         return self.dispatcher.amend(job_id, changes, len(job.updates))
 
     def delete(self, job_id: str) -> None:
@@ -168,6 +168,12 @@ class JobManager:
         for path in sorted(unknown) + self.datasets.unknown_files():
             log.warning("%s is not in the database; it is left alone", path)
         self._describe(known)
+
+    def _compare(self, spec: JobSpec, files: tuple[DataPath, DataPath | None], call: Call, start: Path | None) -> None:
+        try:
+            self._check(spec, files[0], call, files[1], start)
+        except InvalidSpec as invalid:
+            raise self._sources.with_names(invalid, spec.dataset) from invalid
 
     def _store(self, job: Job, start: Path | None) -> Job | UnreadableJob:
         """Store a job with its description and its copy of the model `start`, or nothing. Returns the stored job."""

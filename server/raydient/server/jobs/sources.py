@@ -1,14 +1,18 @@
 """Finds the files of a job on this machine: uploaded files, or data below a data root. No other is opened."""
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from raydient.server.errors import NotPermitted
+from raydient.server.errors import NotFound, NotPermitted
 from raydient.server.training.initial_weights import FIELD, model_of_job
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.job import JobSpec
 from raydient.spec.patterns import DataPath, are_files, data_path, opened_files
+from raydient.spec.values import quoted
 
 from .datasets import DatasetStore
 
@@ -56,6 +60,21 @@ class Sources:
         """Paths of the data and of held-out data of their own; None if there are none. Raises the errors of `find`."""
         data, own = (self._find_all(uris) for uris in (dataset.training_uris, dataset.validation_uris))
         return data_path(data), data_path(own) if own else None
+
+    def with_names(self, invalid: InvalidSpec, dataset: Dataset) -> InvalidSpec:
+        """Return errors with the names that stored files had before their upload, in place of those on this disk."""
+        names = {}
+        for uri in dataset.uris.values():
+            with suppress(NotFound):  # deleted meanwhile
+                if uri.startswith(STORED):
+                    stored = self._datasets.get(uri.removeprefix(STORED))
+                    names[quoted(f"{stored.id}{stored.suffix}")] = quoted(stored.name)
+        if not names:
+            return invalid
+        shown = re.compile("|".join(map(re.escape, names)))
+        return InvalidSpec(
+            replace(error, message=shown.sub(lambda match: names[match[0]], error.message)) for error in invalid.errors
+        )
 
     def _find_all(self, uris: Mapping[str, str]) -> list[Path]:
         return [self.find(uri, field) for field, uri in uris.items()]

@@ -1,5 +1,7 @@
 """The preparation of an input: fitted to the training part, and applied to the samples of a part."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -90,12 +92,27 @@ def _vocabulary(name: str, raw: RawInput, train: Rows) -> list[str]:
     return vocabulary
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The names that errors of an input's samples have.
+
+    Attributes:
+        name: of the input.
+        place: path of the setting that names the file, if that is not the training data's.
+        row_name: returns the name of a row, for its number from 0.
+    """
+
+    name: str
+    place: str
+    row_name: Callable[[int], str]
+
+
 def prepare_input(
     preprocessing: Preprocessing,
     raw: RawInput,
     rows: Rows,
     spec: DatasetSpec,
-    where: tuple[str, str],
+    where: Where,
     *,
     budget: Budget,
 ) -> NDArray[np.float32]:
@@ -106,14 +123,13 @@ def prepare_input(
         raw: samples of a file.
         rows: those to prepare.
         spec: of the data.
-        where: name of the input, and the path of the setting that names the file if that is not the training data's.
+        where: names the input and the rows.
         budget: limit on the memory.
 
     Raises:
         InvalidSpec: a value has no number for the network.
     """
-    name, place = where
-    path = place or (f"dataset.inputs.{name}" if spec.inputs else "dataset.features")
+    path = where.place or (f"dataset.inputs.{where.name}" if spec.inputs else "dataset.features")
     result = budget.empty((len(rows), *preprocessing.prepared_shape), np.float32)
     for block in blocks(len(rows), max(raw.values.shape[1:], preprocessing.prepared_shape, key=prod)):
         numbers = rows[block]
@@ -122,13 +138,15 @@ def prepare_input(
                 result[block] = preprocessing.apply(raw.values[numbers])
         except SampleError as error:  # a category that the training data lack
             text = f"{feature_text(raw, error.place)}: {error.args[0]} of the training data"
-            raise InvalidSpec([FieldError(path, f"{text} (row {numbers[error.row or 0] + 1})")]) from error
+            row_name = where.row_name(int(numbers[error.row or 0]))
+            raise InvalidSpec([FieldError(path, f"{text} ({row_name})")]) from error
         if not (finite := np.isfinite(result[block])).all():
             row, *at = (int(i) for i in np.argwhere(~finite)[0])
             source = preprocessing.source(tuple(at))
             value = raw.values[(numbers[row], *source)]
-            text = f"{feature_text(raw, source)}: {preprocessing.shown(value, source)} in row {numbers[row] + 1}"
+            row_name = where.row_name(int(numbers[row]))
+            text = f"{feature_text(raw, source)}: {preprocessing.shown(value, source)} in {row_name}"
             what, setting = preprocessing.why_not_finite(float(value), tuple(at))
-            cause = setting_path(spec, raw, source, setting) if setting and not place else path
+            cause = setting_path(spec, raw, source, setting) if setting and not where.place else path
             raise InvalidSpec([FieldError(cause, f"{text} {what}")])
     return result

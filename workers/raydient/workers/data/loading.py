@@ -16,11 +16,11 @@ from raydient.spec.network import Output
 from raydient.spec.patterns import DataPath, files_of, paths_of
 from raydient.spec.values import is_number, number_hint, quoted
 from raydient.workers.network import Preprocessing, Signature, Target
-from raydient.workers.network.losses import Encoded, LabelError, Labels, takes_categories
+from raydient.workers.network.losses import Encoded, LabelError, takes_categories
 
 from .dataset import Dataset
 from .formats import format_of, read
-from .inputs import fit_input, prepare_input
+from .inputs import Where, fit_input, prepare_input
 from .labels import encode, fit_labels, scale_labels
 from .limits import Budget
 from .prepared import PreparedSets, key_of
@@ -97,7 +97,7 @@ def _load(
             FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves no row to train on")
         )
     first = start or Signature({}, {})
-    weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
+    weights = _weights(raw, errors)
     parts = [_Part(raw, train, encoded, weights), _Part(raw, test, encoded, weights)]
     if spec.validation:
         parts[1] = _own_part(spec, (path, validation or path), parts[0], outputs, errors, budget=budget)
@@ -187,7 +187,9 @@ def _prepared(
     """Prepare the samples of a part for the network. Raises InvalidSpec."""
     if part.raw.inputs is None:
         return np.empty((0, *preprocessing.prepared_shape), np.float32)  # its errors are known
-    return prepare_input(preprocessing, part.raw.inputs[name], part.rows, spec, (name, part.place), budget=budget)
+    return prepare_input(
+        preprocessing, part.raw.inputs[name], part.rows, spec, Where(name, part.place, part.raw.row_name), budget=budget
+    )
 
 
 def _own_part(
@@ -221,7 +223,7 @@ def _own_part(
             with collecting(errors):
                 encoded[output.layer] = encode_as(spec, train.encoded[output.layer], own, output)
     problems: list[FieldError] = []
-    weights = _weights(own.labels.get(SAMPLE_WEIGHT), problems)
+    weights = _weights(own, problems)
     errors += [FieldError(place, f"{quoted(spec.sample_weight or '')}: {problem.message}") for problem in problems]
     return _Part(own, np.arange(own.rows), encoded, weights, place)
 
@@ -238,7 +240,8 @@ def _labels_too_far(spec: DatasetSpec, outputs: Sequence[Output], part: _Part) -
         labels, _ = part.encoded.get(output.layer, (np.zeros(part.raw.rows), ()))
         if spec.standardizes(output.label) and not (finite := np.isfinite(labels[part.rows])).all():
             row, column = part.rows[np.argwhere(~finite)[0][0]], spec.named_labels[output.label]
-            text = f"{quoted(column)}: row {row + 1} is too far from the training part's values for float32"
+            name = part.raw.row_name(int(row))
+            text = f"{quoted(column)}: {name} is too far from the training part's values for float32"
             yield FieldError(part.place or label_path(spec, output.label), text)
 
 
@@ -275,17 +278,17 @@ def _encoded(
                 encoded[output.layer] = encode(spec, output, raw.labels[output.label], raw.texts.get(output.label))
             except LabelError as problem:
                 column = quoted(spec.named_labels[output.label])
-                errors.append(FieldError(label_path(spec, output.label), f"{column}: {problem}"))
+                errors.append(FieldError(label_path(spec, output.label), f"{column}: {problem.sentence(raw.row_name)}"))
     return encoded
 
 
-def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.float32] | None:
+def _weights(raw: RawData, errors: list[FieldError]) -> NDArray[np.float32] | None:
     """Return the factors of the samples' losses, float32 (n,); their errors are added to `errors`."""
-    if labels is None:
+    if (labels := raw.labels.get(SAMPLE_WEIGHT)) is None:
         return None
     if isinstance(labels, list):
-        row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
-        message = f"{quoted(text)} in row {row} is text, but a weight is a number{number_hint(text)}"
+        row, text = next(((i, t) for i, t in enumerate(labels) if not is_number(t)), (0, labels[0]))
+        message = f"{quoted(text)} in {raw.row_name(row)} is text, but a weight is a number{number_hint(text)}"
         errors.append(FieldError("dataset.sample_weight", message))
         return None
     if labels.ndim != 1 or labels.dtype.kind == "O":
@@ -295,7 +298,8 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
         weights = labels.astype(np.float32)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(bad):
-        text = f"{labels[bad[0]]} in row {bad[0] + 1} is not a weight: a weight is at least 0 and fits float32"
+        name = raw.row_name(int(bad[0]))
+        text = f"{labels[bad[0]]} in {name} is not a weight: a weight is at least 0 and fits float32"
         errors.append(FieldError("dataset.sample_weight", text))
     return weights
 

@@ -14,6 +14,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.printable import printable
 from raydient.spec.values import SHOWN_CHARACTERS, quoted
 from raydient.workers.network.losses import Labels
+from raydient.workers.row_errors import row_name
 
 SHOWN_ERRORS = 10
 """Maximum number of names or columns whose errors are listed one by one."""
@@ -50,6 +51,7 @@ class RawData:
         errors: errors of the values.
         rows: number of samples.
         shapes: shape of one sample of each input, by name; also known if there are errors.
+        files: name and number of rows of each file, if there are several.
     """
 
     inputs: Mapping[str, RawInput] | None
@@ -58,6 +60,15 @@ class RawData:
     errors: tuple[FieldError, ...]
     rows: int
     shapes: Mapping[str, tuple[int, ...]]
+    files: tuple[tuple[str, int], ...] = ()
+
+    def row_name(self, row: int) -> str:
+        """Return the name of a row, numbered from 0, for messages: of several files with its own, which counts it."""
+        for name, rows in self.files:
+            if row < rows:
+                return f"{row_name(row)} of {quoted(name)}"
+            row -= rows
+        return row_name(row)
 
 
 def unreadable(message: str) -> InvalidSpec:

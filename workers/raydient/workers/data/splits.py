@@ -15,6 +15,7 @@ from raydient.spec.splits import Folds
 from raydient.spec.values import is_number, quoted
 from raydient.workers.network import category_places, category_texts
 from raydient.workers.network.losses import Labels
+from raydient.workers.row_errors import RowError
 from raydient.workers.streams import Purpose, stream
 
 from .raw import RawData, label_path
@@ -52,11 +53,11 @@ def split(spec: DatasetSpec, raw: RawData, seed: int) -> tuple[Rows, Rows]:
             held_out = _ordered(texts, max(1, round(raw.rows * share)))
     except _UnfitError as problem:
         column = quoted(spec.split.column or spec.named_labels[LABEL]) + ": " if texts is not None else ""
-        raise InvalidSpec([FieldError(path, f"{column}{problem}")]) from problem
+        raise InvalidSpec([FieldError(path, f"{column}{problem.sentence(raw.row_name)}")]) from problem
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-class _UnfitError(ValueError):
+class _UnfitError(RowError):
     """The values of a column do not fit the method; the message says why."""
 
 
@@ -123,9 +124,9 @@ def _classes(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArra
     single = np.flatnonzero(counts == 1)
     if len(single):
         more = f" ({len(single)} such classes)" if len(single) > 1 else ""
-        row = int(np.flatnonzero(numbers == single[0])[0]) + 1
-        text = f"row {row} is the only one of the class {quoted(classes[single[0]])}{more}"
-        raise _UnfitError(f"{text}: a class needs a row in each part; add rows, or split by another method")
+        text = f" is the only one of the class {quoted(classes[single[0]])}{more}"
+        row = int(np.flatnonzero(numbers == single[0])[0])
+        raise _UnfitError(row, f"{text}: a class needs a row in each part; add rows, or split by another method")
     return classes, numbers, counts
 
 
@@ -172,9 +173,9 @@ def _named(texts: Sequence[str], train: Sequence[str], test: Sequence[str]) -> N
     """Hold out the rows whose value is one of `test`; values are compared as categories are."""
     words = (*train, *test)
     known = {text: place >= len(train) for text, place in category_places(words).items()}
-    for row, text in enumerate(texts, start=1):
+    for row, text in enumerate(texts):
         if text not in known:
-            raise _UnfitError(f"{quoted(text)} in row {row} names no part; these are {', '.join(map(quoted, words))}")
+            raise _UnfitError(f"{quoted(text)} in ", row, f" names no part; these are {', '.join(map(quoted, words))}")
     held_out = np.array([known[text] for text in texts], np.bool_)
     for part, names, there in (("training", train, ~held_out), ("held-out", test, held_out)):
         if not there.any():
@@ -194,16 +195,16 @@ def _moments(texts: Sequence[str]) -> list[Moment]:
     """Return what rows are ordered by: numbers if all are numbers, else dates in ISO 8601."""
     are_numbers = all(map(is_number, texts))
     moments: list[Moment] = []
-    for row, text in enumerate(texts, start=1):
+    for row, text in enumerate(texts):
         try:
             moments.append(_number(text) if are_numbers else datetime.fromisoformat(text))
         except ValueError:
             kind = "a finite number" if are_numbers else "a number or a date such as 2026-11-30 or 2026-11-30T08:30"
-            raise _UnfitError(f"{quoted(text)} in row {row} is not {kind}") from None
+            raise _UnfitError(f"{quoted(text)} in ", row, f" is not {kind}") from None
     zones = [isinstance(moment, datetime) and moment.tzinfo is not None for moment in moments]
     if any(zones) and not all(zones):
-        rows = zones.index(True) + 1, zones.index(False) + 1
-        raise _UnfitError(f"row {rows[0]} has a time zone and row {rows[1]} has none: all or none need one")
+        rows = zones.index(True), zones.index(False)
+        raise _UnfitError(rows[0], " has a time zone and ", rows[1], " has none: all or none need one")
     return moments
 
 

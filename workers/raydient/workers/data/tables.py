@@ -70,7 +70,7 @@ def _read_several(
     first: Table | Diagnosis | None = None
     table: Table | None = None
     errors: list[FieldError] = []
-    rows = 0
+    rows: list[tuple[str, int]] = []
     for file in files:
         with _naming(file, spec):
             one = read_one(file, spec if first is None else _like(first.columns, spec), budget)
@@ -78,7 +78,7 @@ def _read_several(
                 first = one
             elif not (spec.inputs or spec.features):
                 _refuse_further(one.names, first.names, files[0])
-        rows += one.rows
+        rows.append((file.name, one.rows))
         if isinstance(one, Diagnosis):
             errors += [_named(file, error, spec) for error in one.errors]
         elif table is None:
@@ -89,8 +89,9 @@ def _read_several(
             break
     assert first is not None
     if errors or table is None:
-        return raw_data(first.columns, {}, rows, as_written, errors=errors, budget=budget)
-    return table.result(as_written)
+        together = sum(number for _, number in rows)
+        return raw_data(first.columns, {}, together, as_written, errors=errors, budget=budget)
+    return replace(table.result(as_written), files=tuple(rows))
 
 
 def _like(first: Columns, spec: DatasetSpec) -> DatasetSpec:

@@ -1,6 +1,7 @@
 """Reads held-out data of their own, with the columns, the categories and the classes of the training data."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def read_validation(
     if inputs is not None and raw.inputs is not None:
         inputs = {name: _in_order(input_, raw.inputs[name]) for name, input_ in inputs.items()}
     located = tuple(FieldError(where, message) for message in errors)
-    return RawData(inputs, own.labels, own.texts, located, own.rows, own.shapes)
+    return replace(own, inputs=inputs, errors=located)
 
 
 def renamed(spec: DatasetSpec, names: Mapping[str, str]) -> DatasetSpec:
@@ -110,12 +111,14 @@ def encode_as(spec: DatasetSpec, encoded: Encoded, own: RawData, output: Output)
             values, _ = encode(spec, output, own.labels[output.label])
             if len(unseen := np.setdiff1d(loss.occurring(values), loss.occurring(known))):
                 row = next(row for row in range(own.rows) if unseen[0] in loss.occurring(values[row : row + 1]))
-                raise LabelError(f"class {unseen[0]} in row {row + 1} does not occur in the training data")
+                raise LabelError(f"class {unseen[0]} in ", row, " does not occur in the training data")
         if values.shape[1:] != known.shape[1:]:
             raise LabelError(f"a label has shape {values.shape[1:]}, one of the training data {known.shape[1:]}")
     except LabelError as problem:
         column = spec.named_labels[output.label]
-        raise InvalidSpec([FieldError(validation_path(spec), f"{quoted(column)}: {problem}")]) from problem
+        raise InvalidSpec(
+            [FieldError(validation_path(spec), f"{quoted(column)}: {problem.sentence(own.row_name)}")]
+        ) from problem
     return values, classes
 
 
@@ -125,8 +128,8 @@ def _places(texts: Sequence[str], classes: Sequence[str], rows: int) -> NDArray[
     for place, text in enumerate(texts):
         if text not in known:
             shown = shown_classes(classes)
-            row = place * rows // len(texts) + 1
-            raise LabelError(f"{quoted(text)} in row {row} does not occur in the training data, which have {shown}")
+            row, why = place * rows // len(texts), f" does not occur in the training data, which have {shown}"
+            raise LabelError(f"{quoted(text)} in ", row, why)
     return np.array([known[text] for text in texts], np.int32)
 
 

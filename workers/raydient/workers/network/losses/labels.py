@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from raydient.spec.values import is_number, number_hint, quoted
 from raydient.steps.arrays import AnyArray
+from raydient.workers.row_errors import RowError
 
 from .places import SKIPPED
 
@@ -32,7 +33,7 @@ COUNTED_CLASSES = 1 << 20
 """With more classes than this, `distinct` sorts the labels instead of counting each class."""
 
 
-class LabelError(ValueError):
+class LabelError(RowError):
     """Labels that do not fit the loss; the message gives the reason and the remedy."""
 
 
@@ -43,7 +44,7 @@ def class_indices(labels: Labels, ignored: int | None = None) -> Encoded:
     if are_texts(labels):
         texts = labels if isinstance(labels, list) else labels.reshape(-1).tolist()
         if ignored is not None:
-            raise LabelError(f"{quoted(texts[0])} in row 1 is text, but ignore_class is a number: leave it out")
+            raise LabelError(f"{quoted(texts[0])} in ", 0, " is text, but ignore_class is a number: leave it out")
         return named(labels, texts)
     assert isinstance(labels, np.ndarray)
     values = _by_position(labels)
@@ -177,9 +178,8 @@ def _numbers(labels: Labels, loss: str) -> AnyArray:
     per_row = len(texts) // len(labels)
     # if every text is a number, as an NPZ file may store them, the error shows the first
     place, text = next(((i, t) for i, t in enumerate(texts) if not is_number(t)), (0, texts[0]))
-    row = place // per_row + 1
     hint = number_hint(text) or ": text labels go with softmax_cross_entropy"
-    raise LabelError(f"{quoted(text)} in row {row} is text, but {loss} needs numbers{hint}")
+    raise LabelError(f"{quoted(text)} in ", place // per_row, f" is text, but {loss} needs numbers{hint}")
 
 
 def one_column(values: AnyArray, loss: str) -> AnyArray:
@@ -196,4 +196,4 @@ def _refuse(values: AnyArray, bad: NDArray[np.bool_], why: str) -> None:
         at = f", position {tuple(place)}," if values.ndim > 1 and values.shape[1:] != (1,) else ""
         count = np.count_nonzero(bad)
         more = f" ({count} such {'labels' if at else 'rows'})" if count > 1 else ""
-        raise LabelError(f"{values[(row, *place)]:g} in row {row + 1}{at} {why}{more}")
+        raise LabelError(f"{values[(row, *place)]:g} in ", row, f"{at} {why}{more}")
