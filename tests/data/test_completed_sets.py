@@ -12,7 +12,7 @@ import pytest
 
 from raydient.steps.manifest import Manifest
 from raydient.steps.places import arranged
-from raydient.workers.data import PreparedSets, limits
+from raydient.workers.data import PreparedSets, limits, prepared
 
 ARRAYS = {
     "train/x/a": np.arange(700, dtype=np.float32).reshape(70, 10),
@@ -75,6 +75,12 @@ def test_a_set_is_fetched_once(node, coordinator):
     assert node.complete() == []
     assert [path.name for path in node.folder.iterdir()] == [coordinator.manifest.key]
     assert (node.entry / "rows").read_bytes() == coordinator.content.tobytes()
+
+
+def test_no_worker_waits_for_another_one_that_compares_checksums(node, coordinator, monkeypatch):
+    node.complete()
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: pytest.fail("waits"))
+    assert node.complete() == []
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -148,11 +154,14 @@ def test_workers_of_a_node_fetch_a_set_once(node, coordinator, monkeypatch):
         return PreparedSets(node.folder, 10**6).complete(coordinator.manifest, second)
 
     monkeypatch.setattr(fcntl, "flock", flock)
+    compared = []
+    monkeypatch.setattr(prepared, "wrong_shards", lambda manifest, content: compared.append(manifest) or [])
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(complete_second)
         first = PreparedSets(node.folder, 10**6).complete(coordinator.manifest, slowly)
         other = waiting.result(30)
     assert fetched_by_second == []
+    assert compared == []  # neither by the first one, whose file is new, nor by the second, which saw it filled
     assert all(np.array_equal(first[name], other[name]) for name in ARRAYS)
 
 

@@ -120,23 +120,45 @@ class PreparedSets:
             ValueError: a fetched data shard has another checksum.
             InvalidSpec: neither memory nor disk has room.
         """
-        opened = self._opened(manifest)
-        if opened is None:
+        content = self._whole(manifest)
+        if content is None:
+            content = self._completed(manifest, fetch)
+        if content is None:
             content = Budget().empty((manifest.size,), np.uint8)
             _fill(manifest, content, range(len(manifest.checksums)), fetch)
-        else:
-            entry, file, is_new = opened
-            try:
-                content = mapped(file, (manifest.size,), np.uint8)
-                lacking = range(len(manifest.checksums)) if is_new else wrong_shards(manifest, content)
-                _fill(manifest, content, lacking, fetch)
-                with suppress(OSError):  # another process may have named or removed it
-                    _write_manifest(entry, manifest)
-                    os.utime(entry.rename(self._folder / manifest.key))
-            finally:
-                fcntl.flock(file, fcntl.LOCK_UN)  # it belongs to the map too, which stays open
-                file.close()
         return arrays_in(content.data, manifest.places)
+
+    def _whole(self, manifest: Manifest) -> Bytes | None:
+        """Return the content of a set's file if all of it is right; workers of a node compare the checksums at once."""
+        entry = self._folder / manifest.key
+        try:
+            if not self._most_bytes or not is_private(self._folder) or _read(entry, manifest.key) != manifest:
+                return None
+            content = _content(entry, manifest)
+            os.utime(entry)
+        except (OSError, ValueError):
+            return None
+        return None if wrong_shards(manifest, content) else content
+
+    def _completed(self, manifest: Manifest, fetch: Fetch) -> Bytes | None:
+        """Return the content of a set's file after its data shards have been fetched; None if there is no room."""
+        opened = self._opened(manifest)
+        if opened is None:
+            return None
+        entry, file, is_new = opened
+        try:
+            content = mapped(file, (manifest.size,), np.uint8)
+            if _is_file(self._folder / manifest.key / _ROWS, file) and entry.name != manifest.key:
+                return content  # another process has completed it meanwhile
+            lacking = range(len(manifest.checksums)) if is_new else wrong_shards(manifest, content)
+            _fill(manifest, content, lacking, fetch)
+            with suppress(OSError):  # it may have been removed
+                _write_manifest(entry, manifest)
+                entry.rename(self._folder / manifest.key)
+            return content
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # it belongs to the map too, which stays open
+            file.close()
 
     def _opened(self, manifest: Manifest) -> tuple[Path, IO[bytes], bool] | None:
         """Open and lock the file of a set, which may not be whole, at its size; None if there is no room for it.
@@ -145,7 +167,7 @@ class PreparedSets:
             The entry that is the set or becomes it, the file, and whether it is new.
         """
         entries = [self._folder / manifest.key, self._folder / f".{manifest.key}"]
-        entry = next((one for one in entries if (one / _ROWS).exists()), None)
+        entry = next(filter(Path.is_dir, entries), None)
         file = None
         try:
             if not self._most_bytes or not (is_private(self._folder) if entry else self._has_room(manifest.size)):
@@ -259,16 +281,28 @@ def _dataset(entry: Path, manifest: Manifest, folder: Path | None) -> tuple[Data
     Raises exceptions of several types if the file is cut or the signature is wrong.
     """
     signature = read_signature(manifest.signature)
-    with (entry / _ROWS).open("r+b") as file:
-        if os.fstat(file.fileno()).st_size != manifest.size:
-            raise ValueError("the file has another size")
-        content = mapped(file, (manifest.size,), np.uint8)
+    content = _content(entry, manifest)
     arrays = arrays_in(content.data, manifest.places)
     held_out = arrays.pop(_HELD_OUT, None)
     source = MemorySource.of(arrays)
     kept = Kept(entry / _ROWS, manifest)
     about = signature.inputs, signature.targets, held_out
     return Dataset(source.train, source.test, *about, folder or scratch(), kept), content
+
+
+def _content(entry: Path, manifest: Manifest) -> Bytes:
+    """Map the file of an entry. OSError, ValueError if it is absent or cut."""
+    with (entry / _ROWS).open("r+b") as file:
+        if os.fstat(file.fileno()).st_size != manifest.size:
+            raise ValueError("the file has another size")
+        return mapped(file, (manifest.size,), np.uint8)
+
+
+def _is_file(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except OSError:
+        return False
 
 
 def _fill(manifest: Manifest, content: Bytes, lacking: Sequence[int], fetch: Fetch) -> None:
