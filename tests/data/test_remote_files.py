@@ -2,12 +2,15 @@
 
 import gzip
 import http.server
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from importlib import import_module
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from raydient.spec.remote import is_below
 from raydient.workers.data.remote import PAUSES, RemoteError, RemoteFile, RemoteFiles
@@ -248,6 +251,66 @@ def test_redirects_stay_below_the_allowed_prefixes(web: Any, pauses: list[float]
     assert f"redirects to {web.url}/private/a.csv, which is not allowed" in refusal(lambda: remote.list(url))
     assert {path.split()[1] for path in web.asked} == {"/data/a.csv"}
     assert pauses == []
+
+
+@pytest.mark.parametrize("status", [300, 302, 304, 307])
+def test_a_redirect_without_a_target_is_no_content(
+    web: Any, remote: RemoteFiles, pauses: list[float], status: int
+) -> None:
+    url = serve(web, "/a.csv", b"" if status == 304 else b"a,y\n1,2\n", status=status)
+    assert refusal(lambda: remote.list(url)) == f"{url}: its server answers with status {status}"
+    (file,) = remote.list(serve(web, "/a.csv"))
+    serve(web, "/a.csv", b"" if status == 304 else CONTENT, status=status)
+    assert refusal(lambda: remote.fetch(file, b"".join)) == f"{url}: its server answers with status {status}"
+    assert pauses == []
+
+
+def test_a_listing_and_a_transfer_end_between_requests(memory: Any, remote: RemoteFiles) -> None:
+    for number in range(4):
+        memory.pipe(f"/b/{number}.csv", b"1")
+    before_each = iter([None, None, None])
+
+    def check() -> None:
+        if next(before_each, "ended") == "ended":
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        remote.list("memory://b/*.csv", check)
+    (file,) = remote.list("memory://b/0.csv")
+    with pytest.raises(InterruptedError):
+        remote.fetch(file, b"".join, check)
+
+
+class GoogleFiles(MemoryFileSystem):
+    """A file system in memory that answers to `gs://`, as gcsfs does."""
+
+    protocol = ("gs", "gcs")
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.removeprefix("gs://").strip("/") if path.strip("/") else ""
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        content = self.store.get(self._strip_protocol(path))
+        generation = {"generation": str(hash(content.getvalue())), "etag": "e"} if content else {}
+        return {**super().info(path, **options), **generation}
+
+
+def test_google_cloud_storage_is_read_by_its_package(remote: RemoteFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)  # as if it was not installed
+    message = refusal(lambda: remote.list("gs://b/data/a.csv"))
+    assert message == "gs:// needs packages that are not installed: pip install 'raydient[gcs]'"
+    monkeypatch.setitem(import_module("fsspec.registry")._registry, "gs", GoogleFiles)
+    system = GoogleFiles()
+    for name in ("part-2.csv", "part-1.csv", "other.csv"):
+        system.pipe(f"gs://b/data/{name}", name.encode())
+    assert content(remote, "gs://b/data/part-*.csv") == [b"part-1.csv", b"part-2.csv"]
+    (before,) = remote.list("gs://b/data/other.csv")
+    system.pipe("gs://b/data/other.csv", b"another")
+    assert before.version not in ("", remote.list("gs://b/data/other.csv")[0].version)
+    assert refusal(lambda: remote.list("gs://b/data/x.csv")) == "gs://b/data/x.csv: there is no such file"
 
 
 def test_a_file_is_redirected_after_it_was_listed(web: Any, remote: RemoteFiles) -> None:

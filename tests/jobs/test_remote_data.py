@@ -157,6 +157,28 @@ def test_an_abandoned_call_and_a_full_disk_leave_nothing(stored, memory, databas
     assert stored("memory://bucket/data/part-1.csv").uri == name_of(ONE)
 
 
+class AbandonedCall(Call):
+    """A call that is abandoned after a number of checks."""
+
+    def __init__(self, checks):
+        super().__init__()
+        self._checks = checks
+
+    def check(self):
+        if not self._checks:
+            self.abandon()
+        self._checks -= 1
+        super().check()
+
+
+@pytest.mark.parametrize("checks", range(5))
+def test_a_call_is_abandoned_between_files_that_are_known(stored, memory, checks):
+    """It is checked before the listing, before each file of it, and before each file is taken."""
+    stored("memory://bucket/data/part-*.csv")
+    with pytest.raises(Abandoned):
+        stored("memory://bucket/data/part-*.csv", call=AbandonedCall(checks))
+
+
 def test_two_calls_share_one_download(stored, memory, monkeypatch):
     opened, begun, may_go_on = [], threading.Event(), threading.Event()
     counted = _counting(memory.__class__._open, opened)

@@ -50,10 +50,12 @@ def normalized(url: str) -> str:
     name, at, _ = place.rpartition("@")
     if at and (scheme not in _WITH_ACCOUNT or ":" in name):
         raise ValueError(f"the {scheme} URL has a user name or a password: leave them out, {CREDENTIALS}")
-    if _SECRET.search(rest):
+    if _SECRET.search(rest) or _SECRET.search(unquote(rest)):
         raise ValueError(f"the {scheme} URL has a parameter that may be a secret: leave it out, {CREDENTIALS}")
     folders = path.partition("?")[0] if scheme in _WEB else path  # split before decoding: `%3F` belongs to a name
-    if _ENCODED.search(rest) or any(part in (".", "..") for part in unquote(folders).split("/")):
+    # some servers cut `;` and what follows off a part, and then read `..;` as `..`
+    parts = (part.partition(";")[0] for part in unquote(folders).split("/"))
+    if _ENCODED.search(rest) or any(part in (".", "..") for part in parts):
         raise ValueError(
             f"the {scheme} URL has `.`, `..`, or one of these or a slash in encoded form: write it plainly"
         )
@@ -66,8 +68,10 @@ def normalized(url: str) -> str:
 
 def _web_host(scheme: str, place: str) -> str:
     host = place.lower().removesuffix(_PORTS[scheme])
-    if not _HOST.fullmatch(host) or ".." in host or host.startswith("."):
-        raise ValueError(f"the {scheme} URL has no valid name of a host: letters, digits, `.` and `-`, then a port")
+    if not _HOST.fullmatch(host) or ".." in host or host.startswith(".") or int(host.partition(":")[2] or 1) > 65535:
+        raise ValueError(
+            f"the {scheme} URL has no valid name of a host: letters, digits, `.` and `-`, then a port up to 65535"
+        )
     return host.rstrip(".")
 
 

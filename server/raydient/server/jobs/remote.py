@@ -72,13 +72,14 @@ class RemoteData:
                 yield [uri]
                 continue
             try:
-                files = self._files.list(uri)
+                files = self._files.list(uri, call.check)
                 for file in files:
                     check_name(file.name)
                 if len(sources) + len(files) > MAXIMUM_URIS:
                     raise RemoteError(f"there are more than {MAXIMUM_URIS} files: join them to fewer")
                 stored = []
                 for file in files:
+                    call.check()
                     stored.append(f"{STORED}{self._dataset(file, call)}")
                     if (same := sources.setdefault(stored[-1], file.url)) != file.url:
                         raise RemoteError(f"{file.url} has the content of {same}, whose rows would be read twice")
@@ -96,7 +97,7 @@ class RemoteData:
                 known = self._known.get(key) if file.version else None
             if known is not None and self._is_stored(known):
                 return known
-            dataset = self._files.fetch(file, lambda chunks: self._receive(file, chunks, call))
+            dataset = self._files.fetch(file, lambda chunks: self._receive(file, chunks, call), call.check)
             log.info("datasets/%s has the %d bytes of %s", dataset.id, dataset.size_bytes, file.url)
             with self._lock:
                 self._known[key] = dataset.id

@@ -66,22 +66,25 @@ class RemoteFiles:
         """`permits` decides whether a web server may redirect to a URL in normal form."""
         self._permits, self._sleep = permits, sleep
 
-    def list(self, url: str) -> list[RemoteFile]:
+    def list(self, url: str, check: Callable[[], None] = lambda: None) -> list[RemoteFile]:
         """Return the file of a URL, see `spec.remote.file_url`, or those that its wildcards name, sorted by name.
 
-        Raises RemoteError.
+        `check` is called before each request; its errors end the listing. Raises RemoteError.
         """
-        return self._repeat(url, lambda system: _list(system, url))
+        return self._repeat(url, lambda system: _list(system, url, check), check)
 
-    def fetch(self, file: RemoteFile, receive: Callable[[Iterator[bytes]], Result]) -> Result:
+    def fetch(
+        self, file: RemoteFile, receive: Callable[[Iterator[bytes]], Result], check: Callable[[], None] = lambda: None
+    ) -> Result:
         """Return `receive(chunks)`; it is called again, with all chunks, after a transfer that broke.
 
-        Raises RemoteError, and all that `receive` raises.
+        `check` is called before each attempt. Raises RemoteError, and all that `receive` and `check` raise.
         """
-        return self._repeat(file.url, lambda system: receive(_chunks(system, file)))
+        return self._repeat(file.url, lambda system: receive(_chunks(system, file)), check)
 
-    def _repeat(self, url: str, read: Callable[["_System"], Result]) -> Result:
+    def _repeat(self, url: str, read: Callable[["_System"], Result], check: Callable[[], None]) -> Result:
         for pause in (*PAUSES, None):
+            check()
             try:
                 return read(_System(url, self._permits))
             except _BrokenError as broken:
@@ -135,7 +138,7 @@ class _System:
             return RemoteError(f"{self._url}: there is no such file")
         if status is not None:
             problem = f"its server answers with status {status}"
-            is_final = 400 <= status < 500 and status not in (408, 429)
+            is_final = 300 <= status < 500 and status not in (408, 429)
             return RemoteError(f"{self._url}: {problem}") if is_final else _BrokenError(problem)
         return _BrokenError(f"it could not be read ({type(error).__name__})")
 
@@ -153,11 +156,16 @@ class _System:
                 self._refused = target
                 raise aiohttp.ClientError
 
+        async def refuse_redirect(response: Any) -> None:
+            if 300 <= response.status < 400:  # one that leads nowhere: its text is not the file
+                raise aiohttp.ClientResponseError(response.request_info, response.history, status=response.status)
+
         trace = aiohttp.TraceConfig()
         trace.on_request_redirect.append(follow)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_SECONDS, sock_read=SILENCE_SECONDS)
         # bytes as they are stored: a file that is compressed stays so
         client = {"trace_configs": [trace], "timeout": timeout, "auto_decompress": False}
+        client["raise_for_status"] = refuse_redirect
         return {"client_kwargs": client, "headers": {"Accept-Encoding": "identity"}, "block_size": 0}
 
 
@@ -169,7 +177,7 @@ def _status(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _list(system: _System, url: str) -> list[RemoteFile]:
+def _list(system: _System, url: str, check: Callable[[], None]) -> list[RemoteFile]:
     if not has_wildcards(url):
         return [_file(system, url)]
     folder, _, pattern = url.rpartition("/")
@@ -180,7 +188,11 @@ def _list(system: _System, url: str) -> list[RemoteFile]:
         raise RemoteError(f"{url}: there is no file with such a name")
     if len(names) > MOST_FILES:
         raise RemoteError(f"{url}: {len(names)} files have such a name, more than {MOST_FILES}: join them to fewer")
-    return [_file(system, f"{folder}/{name}") for name in names]
+    listed = []
+    for name in names:
+        check()
+        listed.append(_file(system, f"{folder}/{name}"))
+    return listed
 
 
 def _file(system: _System, url: str) -> RemoteFile:
