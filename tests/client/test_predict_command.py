@@ -186,7 +186,7 @@ def test_unused_columns_and_arrays_may_hold_anything(run, service, job, tmp_path
         ("data.csv", b'"a;b"\n1\n', "missing: a, b; unknown: a;b"),
         ("data.csv", b"a" * 200_000 + b"\n1\n", "missing: a, b; unknown: aaa"),
         ("data.npz", b"nothing", "data.npz: not an NPZ file"),
-        ("data.txt", b"1", "read from .csv, .csv.gz, .npz, .parquet, "),
+        ("data.text", b"1", "read from .csv, .csv.gz, .npz, .parquet, "),
     ],
 )
 def test_unusable_files_are_refused(run, service, job, tmp_path: Path, name: str, content: bytes, words: str) -> None:

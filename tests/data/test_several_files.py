@@ -40,7 +40,7 @@ def errors(folder: Path, uri: str | list[str], **settings) -> list[tuple[str, st
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with PARTS, and with files that their pattern does not name."""
-    for name, content in {**PARTS, "whole.csv": WHOLE, ".part-0.csv": "x", "part-3.txt": "x"}.items():
+    for name, content in {**PARTS, "whole.csv": WHOLE, ".part-0.csv": "x", "part-3.text": "x"}.items():
         (tmp_path / name).write_text(content)
     (tmp_path / "part-4.csv").mkdir()
     return tmp_path
@@ -80,7 +80,7 @@ def test_a_list_has_an_order_of_its_own(folder):
         (["part-1.csv", "part-*.csv"], "'part-1.csv' is named twice, so its rows would be read twice: name it once"),
         (["part-1.csv", "link.csv"], "'link.csv' is named twice, so its rows would be read twice: name it once"),
         (["part-1.csv", "a.parquet"], "'a.parquet': the file is PARQUET, 'part-1.csv' is CSV: use one format"),
-        (["part-1.csv", "part-3.txt"], "'part-3.txt': the file's suffix is '.txt'; those of data files are "),
+        (["part-1.csv", "part-3.text"], "'part-3.text': the file's suffix is '.text'; those of data files are "),
         (["part-1.csv", "none-*.csv"], "the file is missing: none has a name like 'none-*.csv'"),
         (["part-1.csv", "absent.csv"], "'absent.csv': there is no such file"),
     ],

@@ -67,13 +67,13 @@ def _local_file(field: str, uri: str, directory: Path, dataset: Dataset) -> Path
     if UPLOADED.fullmatch(uri) or is_remote(uri):
         return None
     path = directory / uri
-    if are_files(path) or (path.is_dir() and dataset.images):
+    if are_files(path) or (path.is_dir() and dataset.reads_folders):
         return path
     if Path(uri).is_absolute() and not path.exists():
         return None
     problem = "is not a file" if path.exists() else "no such file"
     if path.is_dir():
-        problem += ", but a folder, which needs an input of images in `dataset.inputs`"
+        problem += ", but a folder, which needs an input of images or texts in `dataset.inputs`"
     raise InvalidSpec([FieldError(field, f'"{uri}": {problem} (looked for {path})')])
 
 
@@ -241,7 +241,7 @@ def _written(field: str, data: Any, spec: JobSpec, folder: Path) -> list[str]:
             continue
         path = write_data(one, spec.dataset, folder)
         uris.append(str(path.absolute()))
-        if not (are_files(path) or (path.is_dir() and spec.dataset.images)):
+        if not (are_files(path) or (path.is_dir() and spec.dataset.reads_folders)):
             errors.append(FieldError(field, f'"{path}": no such file'))
     if errors:
         raise InvalidSpec(errors)

@@ -10,7 +10,6 @@ from raydient.spec.values import BOOLEANS
 
 from .columns import InvalidSamples, named_columns, numbers, own_type, row_number
 from .remote_samples import local_samples
-from .samples import read_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,8 +57,7 @@ def _of_file(
 
     inputs: list[Arrays] = []
     labels: list[Arrays] = []
-    needed = predictor.needed | {target.label or "y" for target in network.targets.values()}
-    for samples in read_samples(path, needed, dialect, most=predictor.part_rows):
+    for samples in predictor.read(path, dialect, {target.label or "y" for target in network.targets.values()}):
         try:
             if repeated := [one.label for one in network.targets.values() if one.label in samples.repeated]:
                 raise InvalidSamples(f"there is more than one column named {repeated[0]!r}")

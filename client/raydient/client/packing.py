@@ -8,16 +8,18 @@ from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL, Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.idx import IdxFile, is_idx, labels_of, open_idx
 from raydient.spec.patterns import DataPath, are_several, files_of, paths_of
+from raydient.spec.text_files import is_text_file
 
 from .image_packing import pack_images
 from .joining import join, naming
+from .text_packing import pack_texts
 
 
 def pack(data: DataPath, dataset: Dataset | None, field: str, folder: Path) -> Path:
     """Return one file with the data that paths name: itself, or a new one.
 
     Several files become one table, the images and labels of IDX files the arrays of an NPZ file, and images that a
-    table names by their paths, or that lie in a folder, an Arrow file with their bytes.
+    table names by their paths, or that lie in a folder, an Arrow file with their bytes. Text files become a CSV file.
 
     Args:
         data: names the files.
@@ -30,10 +32,12 @@ def pack(data: DataPath, dataset: Dataset | None, field: str, folder: Path) -> P
         MissingExtra: pyarrow is not installed, which images, Parquet and Arrow files need.
     """
     dialect = dataset.csv.dialect if dataset is not None else PLAIN
-    path = paths_of(data)[0]
+    path, has_images = paths_of(data)[0], dataset is not None and bool(dataset.images)
     if is_idx(path) and not are_several(data):
         return _pack_idx(path, field, folder / f"{path.name}.npz")
-    if dataset is not None and dataset.images and path.suffix.lower() != ".npz":
+    if is_text_file(path) or (path.is_dir() and not has_images):
+        return pack_texts(data, dialect, field, folder)
+    if dataset is not None and has_images and path.suffix.lower() != ".npz":
         parts = []
         for number, file in enumerate(files_of(data)):  # each names images in its own folder
             (folder / str(number)).mkdir()

@@ -4,6 +4,7 @@ import os
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raydient.spec.csv_text import PLAIN, Dialect
@@ -68,9 +69,19 @@ class Predictor:
         return {"x", *self.features, *(input_.name for input_ in self.model.inputs)}
 
     @property
-    def part_rows(self) -> int | None:
-        """Number of samples of a file that are read at a time; None: as many as of any file."""
-        return IMAGE_ROWS if any(input_.is_image for input_ in self.model.inputs) else None
+    def has_images(self) -> bool:
+        """True if an input is images."""
+        return any(input_.is_image for input_ in self.model.inputs)
+
+    def read(self, path: Path, dialect: Dialect, beside: Collection[str] = ()) -> Iterator[Samples]:
+        """Yield the samples of a file, and the columns that are needed beside them; see `read_samples`.
+
+        If the file does not name its column, it is the network's only one.
+        """
+        most = IMAGE_ROWS if self.has_images else None
+        needed = {*self.needed, *beside}
+        for samples in read_samples(path, needed, dialect, most=most, has_images=self.has_images):
+            yield samples.named(self.features[0]) if len(self.features) == 1 else samples
 
     def predict(self, inputs: Any, columns: Sequence[str] = (), *, dialect: Dialect = PLAIN) -> Prediction:
         """Predict the only output for samples of any form; see `Job.predict`. `dialect` is that of a CSV file."""
@@ -115,8 +126,9 @@ class Predictor:
         """Yield the predictions of each output for the samples of a file, part by part in constant memory.
 
         Args:
-            data: the path or URL of a CSV file with a header, of a Parquet or Arrow file, or of an NPZ file, where `x`
-                alone has the features in the order of training.
+            data: the path or URL of a CSV file with a header, of a Parquet or Arrow file, of a text file, each line of
+                which is a sample, of a folder of images or texts, or of an NPZ file, where `x` alone has the features
+                in the order of training.
             notice: receives the names of columns that the network was not trained on, once; without it they are an
                 error.
             dialect: of a CSV file.
@@ -127,7 +139,7 @@ class Predictor:
             RequestRefused: the service refuses a value.
         """
         with local_samples(data) as path:
-            for samples in read_samples(path, self.needed, dialect, most=self.part_rows):
+            for samples in self.read(path, dialect):
                 try:
                     predictions = self.apply(self.of_file(samples, notice), samples.where)
                 except InvalidSamples as error:

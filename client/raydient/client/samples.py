@@ -19,6 +19,16 @@ from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL
 from raydient.spec.decoding import FOLDER_COLUMNS, image_files
 from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
 from raydient.spec.idx import is_idx, labels_of, open_idx
+from raydient.spec.text_files import (
+    TEXT_COLUMNS,
+    TEXT_SUFFIXES,
+    TextError,
+    is_text_file,
+    label_of,
+    read_lines,
+    read_text,
+    text_files,
+)
 
 from .arrow_samples import SUFFIXES, read_tables
 from .columns import InvalidSamples, repeated_names
@@ -42,6 +52,7 @@ class Samples:
         first: number of samples before these in the file.
         repeated: names of several columns, of which `arrays` has the first.
         folder: base of the paths of images.
+        unnamed: the column of the samples if the file does not name it, as that of texts and of images in a folder.
     """
 
     arrays: Mapping[str, Any]
@@ -49,28 +60,43 @@ class Samples:
     first: int = 0
     repeated: frozenset[str] = frozenset()
     folder: Path = Path()
+    unnamed: str = ""
 
     def where(self, row: int) -> str:
         """The text by which messages name a sample, for its number from 0 among these."""
         number = self.first + row + 1
         return f"row {number} (line {self.lines[row]})" if self.lines else f"row {number}"
 
+    def named(self, column: str) -> "Samples":
+        """Return the samples with this name for their column, unless it has a name."""
+        if self.unnamed in ("", column):
+            return self
+        arrays = {column if name == self.unnamed else name: values for name, values in self.arrays.items()}
+        return replace(self, arrays=arrays, unnamed=column)
+
 
 def read_samples(
-    path: Path, needed: Collection[str] | None = None, dialect: Dialect = PLAIN, *, most: int | None = None
+    path: Path,
+    needed: Collection[str] | None = None,
+    dialect: Dialect = PLAIN,
+    *,
+    most: int | None = None,
+    has_images: bool = True,
 ) -> Iterator[Samples]:
     """Yield the samples of a table, `most` at a time, or all arrays of an NPZ or IDX file.
 
-    A table is a CSV, Parquet or Arrow file, or a folder of images: the columns `image`, a path, and `label`, the name
-    of its sub-folder. If `label` is needed, images in no sub-folder are left out, as in training.
+    A table is a CSV, Parquet or Arrow file, a folder of images: the columns `image`, a path, and `label`, the name of
+    its sub-folder, or a text file or a folder of them: the columns `text` and, if it is needed, `label`. If `label` is
+    needed, files in no sub-folder are left out, as in training.
 
     Columns that are not used may hold anything. There is at least one part, which is empty if the file has no rows.
 
     Args:
         path: of the file.
         needed: columns of a Parquet or Arrow file to read, if it has them; None reads all.
-        dialect: of a CSV file.
+        dialect: of a CSV file or of texts.
         most: a multiple of the rows that a model predicts together; None: PART_ROWS.
+        has_images: a folder has images, not texts.
 
     Raises:
         InvalidSamples: the file cannot be read. The message begins with its path.
@@ -78,8 +104,10 @@ def read_samples(
     """
     most = most or PART_ROWS
     match path.suffix.lower():
-        case _ if path.is_dir():
+        case _ if path.is_dir() and has_images:
             yield from _read_folder(path, most, FOLDER_COLUMNS[1] in (needed or ()))
+        case _ if path.is_dir() or is_text_file(path):
+            yield from _read_texts(path, dialect, most, TEXT_COLUMNS[1] in (needed or ()))
         case ".csv":
             yield from _read_csv(path, dialect, most)
         case ".gz" if path.stem.lower().endswith(".csv"):
@@ -91,20 +119,57 @@ def read_samples(
         case _ if is_idx(path):
             yield Samples(_idx(path), [])
         case _:
-            suffixes = ", ".join((".csv", ".csv.gz", ".npz", *SUFFIXES, *IDX_SUFFIXES))
+            suffixes = ", ".join((".csv", ".csv.gz", ".npz", *SUFFIXES, *TEXT_SUFFIXES, *IDX_SUFFIXES))
             raise InvalidSamples(f"{path}: samples are read from {suffixes}")
 
 
 def _read_folder(path: Path, most: int, are_labelled: bool) -> Iterator[Samples]:
     rows, before = image_files(path, are_labelled=are_labelled), 0
     while part := list(islice(rows, most)):
-        yield Samples(
-            dict(zip(FOLDER_COLUMNS, map(list, zip(*part, strict=True)), strict=True)), [], before, folder=path
-        )
+        columns = dict(zip(FOLDER_COLUMNS, map(list, zip(*part, strict=True)), strict=True))
+        yield Samples(columns, [], before, folder=path, unnamed=FOLDER_COLUMNS[0])
         before += len(part)
     if not before:
-        place = "in sub-folders, whose names are their labels" if are_labelled else "in it"
-        raise InvalidSamples(f"{path}: the folder has no images {place}")
+        raise InvalidSamples(f"{path}: the folder has no images {_place(are_labelled)}")
+
+
+def _place(are_labelled: bool) -> str:
+    return "in sub-folders, whose names are their labels" if are_labelled else "in it"
+
+
+def _read_texts(path: Path, dialect: Dialect, most: int, are_labelled: bool) -> Iterator[Samples]:
+    rows, before = _texts(path, dialect, are_labelled), 0
+    try:
+        while (part := list(islice(rows, most))) or not before:
+            if not part and path.is_dir():
+                raise InvalidSamples(f"{path}: the folder has no texts {_place(are_labelled)}")
+            columns = dict(zip(TEXT_COLUMNS, ([row[place] for row in part] for place in (0, 1)), strict=True))
+            if not are_labelled:
+                del columns[TEXT_COLUMNS[1]]
+            yield Samples(columns, [], before, unnamed=TEXT_COLUMNS[0])
+            before += len(part)
+            if len(part) < most:
+                return
+    except TextError as error:
+        raise InvalidSamples(f"{path} {error}") from error
+    except UnicodeError as error:
+        raise InvalidSamples(f"{path}: not {dialect.encoding} text: name its encoding") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidSamples(f"{path}: not a compressed file that is whole: {error}") from error
+
+
+def _texts(path: Path, dialect: Dialect, are_labelled: bool) -> Iterator[tuple[str, str]]:
+    """Yield text and label of each sample of a text file or of a folder of them."""
+    if not path.is_dir():
+        label = label_of(path)
+        for lines in read_lines(path, dialect):
+            yield from ((line, label) for line in lines)
+        return
+    for name, label in text_files(path, are_labelled=are_labelled):
+        try:
+            yield read_text(path / name, dialect), label
+        except TextError as error:
+            raise TextError(f"has {name!r}, which {error}") from error
 
 
 def _read_arrow(path: Path, needed: Collection[str] | None, most: int) -> Iterator[Samples]:

@@ -290,6 +290,11 @@ class Dataset(Model):
         return frozenset(column for input_ in self.inputs.values() if input_.image for column in input_.columns)
 
     @property
+    def reads_folders(self) -> bool:
+        """True if a folder can be the data: it holds files of images or of texts."""
+        return any(input_.image or input_.text for input_ in self.inputs.values())
+
+    @property
     def input_names(self) -> tuple[str, ...]:
         """The names by which layers refer to the inputs."""
         return tuple(self.inputs) or (INPUT,)

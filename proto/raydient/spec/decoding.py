@@ -1,10 +1,11 @@
 """Decodes image files to arrays, and finds such files below a folder. Needs Pillow, the extra `images`."""
 
-import os
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from .folders import labelled_files
 
 if TYPE_CHECKING:
     from numpy import uint8
@@ -96,31 +97,5 @@ def read_below(folder: Path, name: str) -> bytes:
 
 
 def image_files(folder: Path, *, are_labelled: bool = True) -> Iterator[tuple[str, str]]:
-    """Yield path and label of each image in a folder, sorted; the label is the name of its sub-folder.
-
-    Paths are relative to the folder, with slashes. Images may lie deeper in a sub-folder. Hidden files and folders,
-    links to folders and files with other suffixes are left out.
-
-    Args:
-        folder: an existing folder.
-        are_labelled: leave out images that lie in no sub-folder, whose label is empty.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
-    for path in _images(folder, ""):
-        label, _, rest = path.partition("/")
-        if rest:
-            yield path, label
-        elif not are_labelled:
-            yield path, ""
-
-
-def _images(folder: Path, prefix: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        shown = [one for one in entries if not one.name.startswith(".")]
-        names = sorted(one.name for one in shown if one.name.lower().endswith(SUFFIXES) and one.is_file())
-        folders = sorted(one.name for one in shown if one.is_dir(follow_symlinks=False))
-    yield from (prefix + name for name in names)
-    for name in folders:
-        yield from _images(folder / name, f"{prefix}{name}/")
+    """Yield path and label of each image in a folder; see `labelled_files`."""
+    return labelled_files(folder, SUFFIXES, are_labelled=are_labelled)

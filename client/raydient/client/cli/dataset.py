@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import DATA_FILE, ConnectionOptions, confirm, debug_option, json_option, with_connection, yes_option
+from .options import DATA, ConnectionOptions, confirm, debug_option, json_option, with_connection, yes_option
 from .output import as_data, echo, print_json, print_pairs, print_table, time_text
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ def dataset() -> None:
 
 
 @dataset.command()
-@click.argument("data", metavar="FILE", type=DATA_FILE)
+@click.argument("data", metavar="FILE", type=DATA)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the dataset's name.")
 @json_option
 @with_connection
 @debug_option
 def upload(*, data: str | Path, connection: ConnectionOptions, quiet: bool, as_json: bool) -> None:
-    """Store a file, or that of a URL, unless the service has its content."""
+    """Store a file, a folder of texts as one, or the file of a URL, unless the service has its content."""
     with connection.open() as client:
         stored = client.upload_dataset(data)
     if quiet and not as_json:

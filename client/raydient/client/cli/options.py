@@ -32,14 +32,11 @@ job_file = click.argument("job", metavar="JOB.yaml", type=click.Path(path_type=P
 class _Data(click.Path):
     """The path of data that exist, or a URL, which stays a text."""
 
-    def __init__(self, *, dir_okay: bool = True) -> None:
-        super().__init__(exists=True, dir_okay=dir_okay, path_type=Path)
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if is_remote(value) else super().convert(value, param, ctx)
 
 
-DATA, DATA_FILE = _Data(), _Data(dir_okay=False)
+DATA = _Data(exists=True, path_type=Path)
 job_argument = click.argument("job", metavar="JOB")
 
 

@@ -14,6 +14,7 @@ import click
 
 from raydient.spec.decoding import FOLDER_COLUMNS, image_files
 from raydient.spec.printable import printable
+from raydient.spec.text_files import text_files
 
 from .failures import WRONG_USAGE, Failure
 from .model import checkpoint_option, local_model, model_argument
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from raydient.client.prediction import Prediction
     from raydient.client.predictor import Predictor
     from raydient.spec.csv_text import Dialect
+
+    FileNames = tuple[str, Iterator[str]]
+    """The title of a column, and its cells."""
 
 
 @click.command()
@@ -58,8 +62,8 @@ def predict(
     Finds columns or arrays by their names in the training data; the file may also hold the label. Writes CSV: the most
     probable class first if there are classes, then the network's outputs, one per class. With several outputs each
     column's name begins with that of its output. A predicted number has the name of its label. A table (CSV, Parquet or
-    Arrow) is read and its predictions are written part by part, so it may be larger than memory. DATA may be a folder
-    of images, whose predictions follow their paths, or a URL.
+    Arrow) is read and its predictions are written part by part, so it may be larger than memory. DATA may be a text
+    file, each line of which is a sample, a folder of images or texts, whose predictions follow their paths, or a URL.
     """
     if output is not None and output.suffix.lower() != ".csv":
         raise Failure(f"{output}: predictions are written as CSV: give a name that ends in .csv", WRONG_USAGE)
@@ -71,7 +75,7 @@ def predict(
             _print_json(parts)
             return
         labels = {one.name: one.label for one in predictor.model.outputs}
-        rows = _write(parts, labels, output, _image_names(data))
+        rows = _write(parts, labels, output, _file_names(data, predictor))
     if as_json:
         print_json({"path": str(output), "rows": rows})
 
@@ -116,17 +120,16 @@ def _as_json(prediction: "Prediction") -> dict[str, Any]:
     return {"classes": _classes(prediction), "class_names": names, "outputs": prediction.outputs.tolist()}
 
 
-def _image_names(data: str | Path) -> Iterator[str]:
-    """The paths of the images in a folder, in the order of their predictions; none of a file."""
-    return (
-        (path for path, _ in image_files(data, are_labelled=False))
-        if isinstance(data, Path) and data.is_dir()
-        else iter(())
-    )
+def _file_names(data: str | Path, predictor: "Predictor") -> "FileNames":
+    """The paths of the images or texts in a folder, in the order of their predictions; none of a file."""
+    if not (isinstance(data, Path) and data.is_dir()):
+        return "", iter(())
+    title, files = (FOLDER_COLUMNS[0], image_files) if predictor.has_images else ("file", text_files)
+    return title, (path for path, _ in files(data, are_labelled=False))
 
 
 def _write(
-    parts: Iterable[Mapping[str, "Prediction"]], labels: Mapping[str, str], output: Path | None, names: Iterator[str]
+    parts: Iterable[Mapping[str, "Prediction"]], labels: Mapping[str, str], output: Path | None, names: "FileNames"
 ) -> int:
     """Write a header and one line per sample to a file, or to standard output; return the number of samples."""
     from raydient.files import replacing
@@ -147,15 +150,15 @@ def _write_csv(
     parts: Iterable[Mapping[str, "Prediction"]],
     labels: Mapping[str, str],
     file: TextIO,
-    names: Iterator[str],
+    names: "FileNames",
     *,
     escape: bool = False,
 ) -> int:
     writer, rows = csv.writer(file, lineterminator="\n"), 0
     for predictions in parts:
         header, columns = _table(predictions, labels)
-        if images := list(islice(names, len(columns[0]))):
-            header, columns = [FOLDER_COLUMNS[0], *header], [images, *columns]
+        if files := list(islice(names[1], len(columns[0]))):
+            header, columns = [names[0], *header], [files, *columns]
         if escape:
             header, columns = _printable(header), [_printable(column) for column in columns]
         if not rows:

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from raydient import files
-from raydient.spec.decoding import image_files
+from raydient.spec.decoding import SUFFIXES
+from raydient.spec.folders import labelled_files
 from raydient.spec.patterns import DataPath, from_texts, opened_files
+from raydient.spec.text_files import TEXT_SUFFIXES
 
 from .failures import NOT_ALLOWED, NOT_FOUND, WRONG_USAGE, Failure
 
@@ -229,7 +231,7 @@ def sha256_of(data: DataPath) -> str:
         OSError: a file cannot be read.
     """
     if isinstance(data, Path) and data.is_dir():
-        named = [(f"{data.name}/{name}", data / name) for name, _ in image_files(data)]
+        named = [(f"{data.name}/{name}", data / name) for name, _ in labelled_files(data, (*SUFFIXES, *TEXT_SUFFIXES))]
     else:
         named = [(file.name, file) for file in opened_files(data)]
     if [file for _, file in named] == [data]:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from raydient.server.errors import InvalidRequest
 from raydient.spec.errors import FieldError
-from raydient.workers.data import FORMATS, array_mend
+from raydient.workers.data import FORMATS, array_mend, find_format
 
 from .records import MODEL_SUFFIX
 
@@ -25,9 +25,15 @@ def _bad_name(name: str, suffixes: Sequence[str]) -> FieldError | None:
     if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
         return FieldError("header.file_name", f"{name[:300]!r} is not a file name of 1 to 255 bytes without folders")
     if not _ends_in(name, suffixes):
-        mend = f"; {text}" if (text := array_mend(name)) else ""
+        mend = f"; {text}" if (text := array_mend(name) or _packing_mend(name)) else ""
         return FieldError("header.file_name", f"{name!r} ends in none of {', '.join(suffixes)}{mend}")
     return None
+
+
+def _packing_mend(name: str) -> str:
+    """Return the remedy for a file of data that is not stored; empty for another file."""
+    text = "`raydient submit` and `raydient dataset upload` convert local files of this form"
+    return text if (format_ := find_format(name)) and not format_.is_stored else ""
 
 
 def is_stored(name: str) -> bool:

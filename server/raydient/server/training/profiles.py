@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISDIR
 
 from pydantic import TypeAdapter
 
@@ -107,11 +108,13 @@ class Profiles:
 
 
 def identity(dataset: DataPath) -> str:
-    """Return a text that changes with the files that paths name, their content and order; empty without any."""
+    """Return a text that changes with the files that paths name, their content and order; empty without files."""
     try:
         statuses = [(str(file), file.stat()) for file in opened_files(dataset)]
     except OSError:
         return ""
+    if any(S_ISDIR(one.st_mode) for _, one in statuses):
+        return ""  # whose files may change without it
     several = [[name, one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns] for name, one in statuses]
     return json.dumps(several) if several else ""
 

@@ -1,6 +1,6 @@
 """Reads Parquet and Arrow files through one interface, with the same result as a CSV file of the same table."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -47,13 +47,20 @@ class Source(Protocol):
         """
 
 
-def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Diagnosis:
+def _row(row: int) -> str:
+    return f"row {row + 1}"
+
+
+def read_source(
+    source: Source, spec: DatasetSpec, budget: Budget, place: Callable[[int], str] = _row
+) -> Table | Diagnosis:
     """Read the samples of a file.
 
     Args:
         source: the file.
         spec: which columns to read; all others may hold anything.
         budget: limit on the memory.
+        place: returns the text by which errors name a sample, for its number from 0.
 
     Raises:
         InvalidSpec: the file has no rows, or a column is missing or has a type that is not read.
@@ -69,7 +76,7 @@ def read_source(source: Source, spec: DatasetSpec, budget: Budget) -> Table | Di
         for values in _blocks(source, columns, budget):
             table.add([converted(column, one) for column, one in zip(columns.all, values, strict=True)])
     except (pa.ArrowInvalid, BadValueError) as error:
-        return _diagnosed(source, columns, str(error))
+        return _diagnosed(source, columns, str(error), place)
     if not table.rows:
         raise unreadable("has no rows")
     table.read_images(source.folder)
@@ -128,7 +135,7 @@ def _blocks(source: Source, columns: Columns, budget: Budget) -> Iterator[list[p
             yield [plain(batch.column(column.name), column.most_bytes) for column in used]
 
 
-def _diagnosed(source: Source, columns: Columns, reason: str) -> Diagnosis:
+def _diagnosed(source: Source, columns: Columns, reason: str, place_of: Callable[[int], str]) -> Diagnosis:
     """Read the file again to find the first bad value of each column, and the labels without any."""
     used = columns.all
     faults: dict[int, Fault] = {}
@@ -158,7 +165,7 @@ def _diagnosed(source: Source, columns: Columns, reason: str) -> Diagnosis:
         if faults.keys().isdisjoint(column.place for column in several)
     }
     errors = fault_errors(
-        [faults[place] for place in sorted(faults)], lambda fault: (shown[fault.column.place], f"row {fault.row + 1}")
+        [faults[place] for place in sorted(faults)], lambda fault: (shown[fault.column.place], place_of(fault.row))
     )
     return Diagnosis(source.schema.names, columns, rows, errors, labels)
 

@@ -9,6 +9,7 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
 from raydient.spec.patterns import DataPath, files_of, paths_of, repeated
+from raydient.spec.text_files import TEXT_SUFFIXES
 from raydient.spec.values import quoted
 
 from .limits import Budget
@@ -50,9 +51,10 @@ FORMATS = (
     Format("NPZ", (".npz",), "npz_file", is_table=False),
     Format("PARQUET", (".parquet",), "parquet_file", is_table=True),
     Format("ARROW", (".arrow", ".feather"), "feather_file", is_table=True),
+    Format("TEXT", TEXT_SUFFIXES, "text_file", is_table=True, is_stored=False),
     Format("IDX", IDX_SUFFIXES, "idx_file", is_table=False, is_stored=False),
 )
-FOLDER = Format("FOLDER", (), "image_folder", is_table=True, is_stored=False)
+FOLDER = Format("FOLDER", (), "folder", is_table=True, is_stored=False)
 SUFFIXES = tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 
 

@@ -14,6 +14,7 @@ from raydient.spec.idx import labels_of
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
 from raydient.spec.patterns import DataPath, files_of, paths_of
+from raydient.spec.text_files import TEXT_COLUMNS, is_text_file
 from raydient.spec.values import is_number, number_hint, quoted
 from raydient.workers.network import Preprocessing, Signature, Target
 from raydient.workers.network.losses import Encoded, LabelError, takes_categories
@@ -85,7 +86,7 @@ def _load(
         raw = read(spec, path, {*as_written, SPLIT}, budget)
     except InvalidSpec as invalid:
         raise InvalidData(invalid.errors, Profile(_named_shapes(spec, path))) from invalid
-    errors = list(raw.errors)
+    errors = [*_of_one_label(spec, path), *raw.errors]
     encoded = _encoded(spec, raw, outputs, errors)
     try:
         train, test = split(spec, raw, seed)
@@ -134,6 +135,14 @@ def _load(
     }
     rows = None if spec.validation else test
     return Dataset(samples(0), samples(1), inputs, targets, rows, budget.folder if budget.in_files else None)
+
+
+def _of_one_label(spec: DatasetSpec, path: DataPath) -> Iterator[FieldError]:
+    """Yield an error if the data are one text file, whose name is the label of all its lines."""
+    files = files_of(path)
+    if len(files) == 1 and is_text_file(files[0]) and TEXT_COLUMNS[1] in spec.named_labels.values():
+        text = "all lines of a text file have the label of its name: name a file for each label, as in `labels/*.txt`"
+        yield FieldError("dataset.uri", text)
 
 
 def _states(data: tuple[DataPath, DataPath | None]) -> list[tuple[int, int, int]]:

@@ -28,6 +28,7 @@ from pydantic import TypeAdapter
 from raydient.files import evict, is_private, remove_abandoned, sha256_of
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Output
+from raydient.spec.text_files import is_text_file
 from raydient.steps.arrays import AnyArray
 from raydient.steps.files import mapped, reserve
 from raydient.steps.manifest import Manifest
@@ -228,6 +229,7 @@ def key_of(
         "versions": [_VERSION, version("raydient"), np.__version__, version("pyarrow")],
         "settings": settings,
         "files": [list(map(sha256_of, files)) for files in parts],
+        "labels": [file.name for files in parts for file in files if is_text_file(file)],
         "outputs": [[one.layer, one.label, label_form(one.loss)] for one in outputs],
         "seed": seed,
         "start": None if start is None else start.metadata,
