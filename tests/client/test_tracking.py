@@ -1,5 +1,6 @@
 """Trackers: epochs are written once, what is not written is named, and a tracker that hangs slows nothing."""
 
+import os
 import struct
 import sys
 import threading
@@ -99,6 +100,7 @@ def test_mlflow_finds_its_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     class MlflowClient:
         def __init__(self, tracking_uri: str) -> None:
             assert tracking_uri == "http://server:5000"
+            assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
         def get_experiment_by_name(self, name: str) -> SimpleNamespace | None:
             return SimpleNamespace(experiment_id="1") if runs else None
@@ -125,6 +127,8 @@ def test_mlflow_finds_its_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
         def set_terminated(self, run: str) -> None:
             pass
 
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+
     def metric(name: str, value: float, timestamp: int, step: int) -> SimpleNamespace:
         return SimpleNamespace(name=name, value=value, step=step)
 
@@ -143,12 +147,15 @@ def test_weights_and_biases_are_offline(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     def init(**arguments: object) -> SimpleNamespace:
         options.update(arguments)
+        options["reporting"] = os.environ["WANDB_ERROR_REPORTING"]
         return run
 
+    monkeypatch.delenv("WANDB_ERROR_REPORTING", raising=False)
     _module(monkeypatch, "wandb", init=init, Settings=lambda **settings: settings)
     monkeypatch.setattr(trackers, "find_spec", lambda name: True)
     assert track(f"wandb:{tmp_path}", 1, 2) == track(f"wandb:{tmp_path}", 1, 2, 3) == []
     assert (options["mode"], options["id"], options["resume"]) == ("offline", "run-1", "allow")
+    assert options["reporting"] == "false"
     assert logged == [(e, {"train/loss": 1 / e, "test/loss": 2 / e}) for e in (1, 2, 3)]
 
 

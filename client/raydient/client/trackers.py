@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
@@ -117,6 +118,7 @@ class MlflowTracker:
     TAG = "raydient.run"
 
     def __init__(self, place: str, run: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it reports its use to its makers otherwise
         from mlflow.tracking import MlflowClient
 
         self._client: Any = MlflowClient(tracking_uri=place)
@@ -144,6 +146,7 @@ class WandbTracker:
     """A run of Weights & Biases in a folder, which `wandb sync` uploads; nothing is sent."""
 
     def __init__(self, place: str, run: str) -> None:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it reports its errors to its makers otherwise
         import wandb
 
         Path(place).mkdir(parents=True, exist_ok=True)
