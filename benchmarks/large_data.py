@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from comparison import Comparison, Measurement, Options, print_document
+from members import members
 from workload import BATCH, WORKERS, job
 
 from raydient.server.embedded import train
@@ -97,16 +98,6 @@ def preparation(path: Path, limit: int) -> Measurement:
     return answers.get()
 
 
-def worker_processes() -> list[int]:
-    """Return the process ids of the workers that this process has started."""
-    ids = []
-    for task in Path("/proc/self/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            if b"worker" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
-                ids.append(child)
-    return ids
-
-
 def training(data: Path, epochs: int) -> Measurement:
     """Train on a set that lies in a file, with a limit on the workers' own memory from their first report on."""
     progress: list[Progress] = []
@@ -115,7 +106,7 @@ def training(data: Path, epochs: int) -> Measurement:
     def hear(report: Report) -> None:
         if isinstance(report, Progress) and report.step:
             progress.append(report)
-            for process in worker_processes():
+            for process in members("worker"):
                 if process not in memory:
                     lines = Path(f"/proc/{process}/status").read_text().splitlines()
                     own = next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmData:"))

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from comparison import Comparison, Measurement, Options, print_document
+from members import members
 
 from raydient.server.embedded import train
 from raydient.server.training.reports import Outcome, Progress, Report
@@ -41,16 +42,6 @@ def job(data: Path, units: int, servers: int, epochs: int) -> JobSpec:
     )
 
 
-def parameter_servers() -> list[int]:
-    """Return the process ids of the parameter servers that this process has started."""
-    ids = []
-    for task in Path("/proc/self/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            if b"parameter_server" in Path(f"/proc/{child}/cmdline").read_bytes():
-                ids.append(child)
-    return ids
-
-
 def resident_bytes(process: int) -> int:
     """Return the memory of a process that lies in no file; segments that it shares count whole."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
@@ -63,7 +54,7 @@ def memory(data: Path, *, units: int, servers: int, transport: str, epochs: int)
 
     def hear(report: Report) -> None:
         if isinstance(report, Progress) and report.step:
-            for process in parameter_servers():
+            for process in members("parameter_server"):
                 resident[process] = max(resident.get(process, 0), resident_bytes(process))
 
     with TemporaryDirectory(prefix="raydient-benchmark-") as directory:

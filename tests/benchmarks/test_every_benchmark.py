@@ -10,7 +10,7 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-LIBRARIES = {"__main__", "comparison", "one_core", "own_step", "service", "workload"}
+LIBRARIES = {"__main__", "comparison", "members", "one_core", "own_step", "service", "workload"}
 ON_RAY = {"clusters", "elastic", "nodes"}
 
 
