@@ -76,6 +76,15 @@ def test_files_that_break_rules(sweep_yaml: Path, before: str, after: str, messa
     assert message in str(caught.value)
 
 
+def test_a_job_file_is_no_sweep(sweep_yaml: Path) -> None:
+    job = sweep_yaml.with_name("points.yaml")
+    done = sweep(job)
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"{job}: is a job file: a sweep names one by `job`, and the fields to try by `search`\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [

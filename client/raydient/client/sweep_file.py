@@ -120,16 +120,8 @@ class Sweep:
 
 def open_sweep(path: Path) -> Sweep:
     """Read a sweep file. Raises InvalidSpec with every broken rule."""
-    try:
-        with path.open("rb") as file:
-            document = parse(file.read(MAXIMUM_BYTES + 1).decode("utf-8-sig"))
-    except OSError as error:
-        raise InvalidSpec([FieldError("", f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError:
-        raise InvalidSpec([FieldError("", "cannot be read: it is not UTF-8 text")]) from None
+    document = _read(path)
     data = document.data
-    if not isinstance(data, dict):
-        raise InvalidSpec([FieldError("", f"a mapping with the keys {', '.join(KEYS)} is needed")])
     errors = [*document.errors, *_unknown_keys(data)]
     job = _text(data, "job", "", errors)
     metric = _text(data, "metric", "test_loss", errors)
@@ -163,6 +155,23 @@ def open_sweep(path: Path) -> Sweep:
     if not metric.startswith(("test_", "train_")):
         metric = f"test_{metric}"
     return Sweep(path, path.parent / job, metric, sampler, trials, seed, parallel, spaces, document)
+
+
+def _read(path: Path) -> Document:
+    """Read a mapping that may be a sweep. Raises InvalidSpec."""
+    try:
+        with path.open("rb") as file:
+            document = parse(file.read(MAXIMUM_BYTES + 1).decode("utf-8-sig"))
+    except OSError as error:
+        raise InvalidSpec([FieldError("", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise InvalidSpec([FieldError("", "cannot be read: it is not UTF-8 text")]) from None
+    if not isinstance(document.data, dict):
+        raise InvalidSpec([FieldError("", f"a mapping with the keys {', '.join(KEYS)} is needed")])
+    if document.data.keys().isdisjoint(("job", "search")) and "network" in document.data:
+        text = "is a job file: a sweep names one by `job`, and the fields to try by `search`"
+        raise InvalidSpec([FieldError("", text)])
+    return document
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
