@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raydient.client import Client, RequestRefused
-from raydient.client import prediction as client_side
+from raydient.client import predicting as client_side
 from raydient.server.jobs import predictor as server_side
 from raydient.spec.columns import DateForm
 from raydient.v1 import model_service_pb2 as pb

@@ -254,11 +254,11 @@ def test_several_inputs_by_their_names_or_by_columns(several, service) -> None:
 
 
 def test_calls_are_split_by_the_bytes_of_inputs_and_joined(several, service, monkeypatch) -> None:
-    monkeypatch.setattr("raydient.client.prediction.INPUT_BYTES", 40)
+    monkeypatch.setattr("raydient.client.predicting.INPUT_BYTES", 40)
     several.predict_all({"size": SIZES, "town": TOWNS})
     # 16 bytes of numbers and a text with 4 bytes around it: 23, 24, 24, 25 and 22 bytes
     assert [r.arrays["size"].shape[0] for r in service.requests["Predict"]] == [1, 1, 1, 1, 1]
-    monkeypatch.setattr("raydient.client.prediction.INPUT_BYTES", 48)
+    monkeypatch.setattr("raydient.client.predicting.INPUT_BYTES", 48)
     predictions = several.predict_all({"size": SIZES, "town": TOWNS})
     assert [r.arrays["size"].shape[0] for r in service.requests["Predict"]][5:] == [2, 1, 2]
     np.testing.assert_array_equal(predictions["price"].outputs, SIZES)
@@ -266,7 +266,7 @@ def test_calls_are_split_by_the_bytes_of_inputs_and_joined(several, service, mon
 
 
 def test_calls_are_split_by_the_bytes_of_outputs(several, service, monkeypatch) -> None:
-    monkeypatch.setattr("raydient.client.prediction.OUTPUT_BYTES", 50)  # a sample has 3 numbers and at most 2 classes
+    monkeypatch.setattr("raydient.client.predicting.OUTPUT_BYTES", 50)  # a sample has 3 numbers and at most 2 classes
     several.predict_all({"size": SIZES, "town": TOWNS})
     assert [r.arrays["size"].shape[0] for r in service.requests["Predict"]] == [2, 2, 1]
 
@@ -281,7 +281,7 @@ def test_large_outputs_of_one_sample_are_fetched_in_parts(job, service, monkeypa
         return PredictResponse(predictions={"dense_1": output})
 
     service.predict = part
-    monkeypatch.setattr("raydient.client.prediction.OUTPUT_BYTES", 4)
+    monkeypatch.setattr("raydient.client.predicting.OUTPUT_BYTES", 4)
     prediction = job.predict(ROWS)
     assert prediction.outputs.tolist() == ROWS
     assert prediction.classes.tolist() == [1, 1, 1]
@@ -289,7 +289,7 @@ def test_large_outputs_of_one_sample_are_fetched_in_parts(job, service, monkeypa
 
 
 def test_a_sample_too_large_for_a_message_is_not_sent(job, service, monkeypatch) -> None:
-    monkeypatch.setattr("raydient.client.prediction.MESSAGE_BYTES", 15)
+    monkeypatch.setattr("raydient.client.predicting.MESSAGE_BYTES", 15)
     with pytest.raises(ValueError, match="a sample of 16 bytes is too large for a message, which holds 15: download"):
         job.predict(ROWS)
     assert "Predict" not in service.calls
@@ -298,7 +298,7 @@ def test_a_sample_too_large_for_a_message_is_not_sent(job, service, monkeypatch)
 def test_errors_of_the_server_name_the_row_among_all(several, service, monkeypatch) -> None:
     import grpc
 
-    monkeypatch.setattr("raydient.client.prediction.INPUT_BYTES", 30)
+    monkeypatch.setattr("raydient.client.predicting.INPUT_BYTES", 30)
     answers = iter(range(5))
 
     def answer(request: PredictRequest) -> PredictResponse:

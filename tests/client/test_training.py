@@ -1,5 +1,7 @@
 """`raydient.client.train`: data from Python, the result, and errors before training and during it."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -190,3 +192,20 @@ def test_a_run_that_fails_is_an_error(training: Training) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(JOB, TABLE, progress=False)
     assert not training.arguments["directory"].parent.exists()
+
+
+def test_neither_grpc_nor_pandas_is_imported_to_train_here(tmp_path):
+    """They would take a third of the time until the members start."""
+    (tmp_path / "iris.csv").write_text("width,species\n1.5,setosa\n0.5,virginica\n")
+    code = """
+import sys
+from pathlib import Path
+from raydient.client import train
+from raydient.server import embedded
+from raydient.spec.dataset import Dataset
+from raydient.workers.data import formats
+formats.read(Dataset(uri="iris.csv", label="species"), Path(sys.argv[1]), {"label"})
+print(*(name for name in ("grpc", "pandas", "ray", "sqlalchemy") if name in sys.modules))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "iris.csv")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"

@@ -15,8 +15,9 @@ from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from raydient.v1.model_service_pb2_grpc import ModelServiceStub
 from raydient.v1.training_service_pb2_grpc import TrainingServiceStub
 
-from .errors import NotPermitted, TimedOut, Unreachable, error_of
+from .errors import NotPermitted, TimedOut, Unreachable
 from .reaching import is_loopback
+from .status import error_of
 
 CALL_SECONDS = 30.0
 RETRY_PAUSES = (0.5, 1.0, 2.0)

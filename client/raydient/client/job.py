@@ -24,7 +24,8 @@ from .events import Event, event_of
 from .history import History, Point
 from .local_model import LocalModel, load_model
 from .notebook import properties
-from .prediction import Prediction, call_predict
+from .predicting import call_predict
+from .prediction import Prediction
 from .predictor import Predictor
 from .replaying import Replay
 from .report import Report, report_of_job

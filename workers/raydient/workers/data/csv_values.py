@@ -1,14 +1,28 @@
 """Converts cells of a CSV file, read as text, to numbers."""
 
+from collections.abc import Iterable
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raydient.spec.csv_text import DECIMAL_NUMBER, Dialect
 from raydient.spec.values import BOOLEANS, MISSING
 
-_MISSING = pa.array(sorted(MISSING), pa.large_string())
-_BOOLEANS = pa.array(list(BOOLEANS), pa.large_string())
-_NUMBERS = pa.array([str(number) for number in BOOLEANS.values()], pa.large_string())
+
+def _texts(values: Iterable[str]) -> pa.LargeStringArray:
+    # pa.array and pa.scalar import pandas where it is installed, which takes longer than NumPy and Arrow together.
+    contents = [value.encode() for value in values]
+    places = np.cumsum([0, *map(len, contents)], dtype=np.int64)
+    return pa.LargeStringArray.from_buffers(len(contents), pa.py_buffer(places), pa.py_buffer(b"".join(contents)))
+
+
+MISSING_TEXTS = _texts(sorted(MISSING))
+"""The texts that stand for a missing value."""
+_BOOLEANS = _texts(BOOLEANS)
+_NUMBERS = _texts(str(number) for number in BOOLEANS.values())
+MISSING_TEXT = pa.nulls(1, pa.large_string())[0]
+"""A missing text."""
 
 
 def are_booleans(cells: pa.LargeStringArray) -> bool:
@@ -27,7 +41,7 @@ def to_numbers(cells: pa.LargeStringArray) -> pa.DoubleArray:
     booleans = pc.index_in(pc.ascii_lower(texts), _BOOLEANS)
     if booleans.null_count < len(booleans):
         texts = pc.coalesce(_NUMBERS.take(booleans), texts)
-    return pc.cast(pc.if_else(pc.is_in(texts, _MISSING), None, texts), pa.float64())
+    return pc.cast(pc.if_else(pc.is_in(texts, MISSING_TEXTS), MISSING_TEXT, texts), pa.float64())
 
 
 def with_points(values: pa.Array, dialect: Dialect) -> pa.Array:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from raydient.spec.date_arrays import seconds_of_array
 from raydient.spec.dates import read_date, seconds_of
-from raydient.spec.values import MISSING, is_missing
+from raydient.spec.values import is_missing
+
+from .csv_values import MISSING_TEXT, MISSING_TEXTS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MISSING = pa.array(sorted(MISSING), pa.large_string())
 _NOT_A_TIME = int(np.datetime64("NaT", "us").astype(np.int64))
 
 
@@ -47,7 +48,7 @@ def _in_common_form(texts: pa.LargeStringArray) -> pa.DoubleArray:
         ArrowInvalid: a text has another form, or is no date.
     """
     plain = pc.ascii_trim_whitespace(texts)
-    moments = pc.cast(pc.if_else(pc.is_in(plain, _MISSING), None, plain), pa.timestamp("us"))
+    moments = pc.cast(pc.if_else(pc.is_in(plain, MISSING_TEXTS), MISSING_TEXT, plain), pa.timestamp("us"))
     seconds = seconds_of_typed(moments)
     if pc.any(pc.is_inf(seconds)).as_py():
         raise pa.ArrowInvalid("a year is 0")

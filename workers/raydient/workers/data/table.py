@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -192,7 +192,8 @@ def texts_of(values: pa.Array, budget: Budget) -> NDArray[np.object_]:
     budget.spend(_PLACE_BYTES * len(values), texts=len(encoded.dictionary))
     distinct = [category_text(value) for value in encoded.dictionary.to_pylist()]
     texts = np.array([*distinct, ""], object)
-    result: NDArray[np.object_] = texts[encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)]
+    places = encoded.indices.fill_null(len(distinct)) if encoded.null_count else encoded.indices
+    result: NDArray[np.object_] = texts[_to_numpy(places)]
     return result
 
 
@@ -210,7 +211,7 @@ def _check_texts(values: pa.Array, column: Column) -> None:
 
 def _fill(block: NDArray[np.float64], values: Sequence[pa.Array], columns: Sequence[Column]) -> None:
     """Put columns of numbers side by side, (rows, columns), NaN where a value is missing. Raises BadValueError."""
-    arrays = [one.to_numpy(zero_copy_only=False) for one in values]
+    arrays = list(map(_to_numpy, values))
     is_optional = [column.is_optional for column in columns]
     rows = max(1, CACHED_VALUES // len(columns))
     for start in range(0, len(block), rows):
@@ -222,13 +223,19 @@ def _fill(block: NDArray[np.float64], values: Sequence[pa.Array], columns: Seque
             raise BadValueError
 
 
+def _to_numpy(values: pa.Array) -> NDArray[Any]:
+    """Return numbers as an array, NaN where one is missing; read-only."""
+    # Array.to_numpy imports pandas where it is installed.
+    return values.to_numpy(zero_copy_only=False) if values.null_count else np.from_dlpack(values)
+
+
 def _labels(columns: Sequence[pa.Array], budget: Budget) -> Labels:
     """Convert labels to booleans if each is one, to numbers if each is one; else return the texts.
 
     Several columns are an array.
     """
     try:
-        numbers = [_numbers(values).to_numpy(zero_copy_only=False) for values in columns]
+        numbers = [_to_numpy(_numbers(values)) for values in columns]
     except pa.ArrowInvalid:
         numbers = []
     if not numbers or any(np.isnan(column).any() for column in numbers):
