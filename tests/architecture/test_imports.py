@@ -9,11 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("proto", "server", "workers", "client")
 
-PROTO = ("raydient.v1", "raydient.spec", "raydient.files", "raydient.steps", "raydient.wire")
+PROTO = ("raydient.v1", "raydient.chunks", "raydient.spec", "raydient.files", "raydient.steps", "raydient.wire")
 
 ALLOWED = {
     "raydient.v1": {"raydient.v1"},
     "raydient.spec": {"raydient.spec"},
+    "raydient.chunks": set(),
     "raydient.files": set(),
     "raydient.steps": {"raydient.steps"},
     "raydient.wire": {"raydient.wire", "raydient.steps"},

@@ -11,6 +11,8 @@ from typing import Any
 
 import grpc
 
+from raydient.chunks import serialized
+from raydient.v1.dataset_service_pb2 import Dataset
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from raydient.v1.model_service_pb2_grpc import ModelServiceStub
 from raydient.v1.training_service_pb2_grpc import TrainingServiceStub
@@ -96,6 +98,10 @@ class Connection:
         self.address = address
         self.training = TrainingServiceStub(channel)
         self.datasets = DatasetServiceStub(channel)
+        # the generated stub would take messages alone, and no chunks that are serialized
+        self.datasets.UploadDataset = channel.stream_unary(
+            "/raydient.v1.DatasetService/UploadDataset", serialized, Dataset.FromString
+        )
         self.models = ModelServiceStub(channel)
         self.sleep = sleep
         self._channel = channel

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from raydient.chunks import chunk_message
 from raydient.v1 import dataset_service_pb2 as api
 
 from .connection import Attempts, Connection
@@ -61,9 +62,9 @@ def _sent(connection: Connection, header: api.UploadDatasetHeader, path: Path) -
     return stored
 
 
-def _parts(header: api.UploadDatasetHeader, path: Path) -> Iterator[api.UploadDatasetRequest]:
+def _parts(header: api.UploadDatasetHeader, path: Path) -> Iterator[api.UploadDatasetRequest | bytes]:
     yield api.UploadDatasetRequest(header=header)
     with path.open("rb") as file:
         file.seek(header.offset)
         while chunk := file.read(CHUNK_BYTES):
-            yield api.UploadDatasetRequest(chunk=chunk)
+            yield chunk_message(api.UploadDatasetRequest, chunk)

@@ -34,19 +34,23 @@ class DatasetServicer(DatasetServiceServicer):
         if known is not None:
             return dataset_message(known)
         upload = self._datasets.begin(header)
+        writing = asyncio.ensure_future(_in_thread(upload.open))
         try:
-            await _in_thread(upload.open)
             async for request in requests:
                 if request.WhichOneof("part") != "chunk":
                     raise InvalidRequest.of(
                         "chunk", "every request after the header must contain a chunk", reason="CHUNK_EXPECTED"
                     )
-                await _in_thread(upload.write, request.chunk)
+                await writing  # the chunk before was written while this one arrived
+                writing = asyncio.ensure_future(_in_thread(upload.write, request.chunk))
+            await writing
             return dataset_message(await _in_thread(upload.finish))
         except (asyncio.CancelledError, Late):  # the connection broke or stalls, or the service stops
+            await asyncio.gather(writing, return_exceptions=True)
             upload.suspend()
             raise
         finally:
+            await asyncio.gather(writing, return_exceptions=True)
             upload.close()
 
     async def GetDatasetUpload(self, request: pb.GetDatasetUploadRequest, context: Any) -> pb.DatasetUpload:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from raydient.chunks import serialized
 from raydient.server.errors import Exhausted, InvalidRequest, Late, Unsupported
 
 from .security import OPEN_METHODS, Guard
@@ -60,7 +61,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with self._call(method, context), aclosing(self._requests(handler, context)) as requests:
                 await _answer(handler, requests, context)
 
-        return grpc.stream_stream_rpc_method_handler(call, None, handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(call, None, serialized)
 
     @asynccontextmanager
     async def _call(self, method: str, context: Any) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from raydient.chunks import chunk_message
 from raydient.server.errors import InvalidRequest, OutOfRange, Unsupported
 from raydient.server.jobs import Artifacts, JobStore, Prediction, Predictor, StoredModels, Window
 from raydient.v1 import model_service_pb2 as pb
@@ -60,7 +61,7 @@ class ModelServicer(ModelServiceServicer):
 
     async def DownloadModel(
         self, request: pb.DownloadModelRequest, context: Any
-    ) -> AsyncIterator[pb.DownloadModelResponse]:
+    ) -> AsyncIterator[pb.DownloadModelResponse | bytes]:
         """See the proto."""
         chosen = request.format or pb.MODEL_FORMAT_SAFETENSORS
         if chosen not in SUFFIXES:
@@ -83,7 +84,7 @@ class ModelServicer(ModelServiceServicer):
             )
             file.seek(request.offset)
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                yield pb.DownloadModelResponse(chunk=chunk)
+                yield chunk_message(pb.DownloadModelResponse, chunk)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.Model:
         """See the proto."""
