@@ -28,6 +28,8 @@ settings.load_profile("raydient")
 # As in every process of a job: tests play members, and more threads compute other bits.
 threadpool_limits(1, "blas")
 
+LONG = ("benchmarks", "end_to_end")
+"""Folders of tests that take seconds each."""
 OUR_THREADS = ("run", "update")
 """How names of threads begin that a test must not leave behind."""
 
@@ -68,6 +70,11 @@ def _no_cache():
 def pytest_xdist_auto_num_workers():
     """Return the number of processes for `-n auto`: one more than cores, because tests wait for other processes."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_modifyitems(items):
+    """Put files with long tests first, so that in the end no process waits for another with many of them."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 def pytest_collection_finish():

@@ -36,13 +36,13 @@ def test_training_goes_on_and_the_checkpoint_is_tried_again(job, local, undistur
     monkeypatch.setattr("raydient.server.training.saving.RETRY_SECONDS", 0.01)
     disk = Disk(monkeypatch, lambda disk: disk.failures < 5)
     reports = []
-    finished = execute(job(2, checkpoint_seconds=0.05, epochs=600), local, tmp_path, reports.append)
+    finished = execute(job(2, checkpoint_seconds=0.05, epochs=300), local, tmp_path, reports.append)
     assert len(problems(reports)) == disk.failures == 5
     assert "No space left on device; training goes on" in problems(reports)[0]
     first = next(i for i, r in enumerate(reports) if isinstance(r, CheckpointTaken))
     assert any(isinstance(r, Progress) for r in reports[:first]), "training went on meanwhile"
     assert reports[first].step < finished.step, "a checkpoint was taken before the end"
-    assert (finished.outcome, finished.digest) == (Outcome.SUCCEEDED, undisturbed(job(2, epochs=600)))
+    assert (finished.outcome, finished.digest) == (Outcome.SUCCEEDED, undisturbed(job(2, epochs=300)))
 
 
 def test_the_final_checkpoint_waits_for_room(job, local, undisturbed, tmp_path, monkeypatch):

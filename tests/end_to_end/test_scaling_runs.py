@@ -11,8 +11,8 @@ from raydient.wire.control import Role
 
 from .conftest import execute
 
-LONG = {"epochs": 500}
-"""3,000 steps: workers take a second to join."""
+LONG = {"epochs": 250}
+"""1,500 steps: workers take a fraction of a second to join."""
 
 
 class Scaler:

@@ -19,7 +19,7 @@ def workers(server):
 
 
 def test_scaling_through_the_service_leaves_the_others_alone(spec, job, undisturbed, tmp_path):
-    long = {"epochs": 700}
+    long = {"epochs": 300}
     with serving(tmp_path / "state", "--slots", "4") as (server, client):
         running = client.submit(spec(2, 1000.0, **long))
         wait_for_step(running, 50)
@@ -54,7 +54,7 @@ def test_a_range_starts_with_what_there_is_and_grows_when_room_appears(spec, tmp
 
 
 def test_a_paused_job_holds_nothing_and_goes_on_to_the_same_weights(spec, job, undisturbed, tmp_path):
-    long, state = {"epochs": 700}, tmp_path / "state"
+    long, state = {"epochs": 300}, tmp_path / "state"
     with serving(state, "--slots", "2") as (server, client):
         running, queued = client.submit(spec(2, 1000.0, **long)), client.submit(spec(2, epochs=1))
         with pytest.raises(NotAllowed, match="is QUEUED: only a RUNNING job can be paused"):
@@ -76,7 +76,7 @@ def test_a_paused_job_holds_nothing_and_goes_on_to_the_same_weights(spec, job, u
         assert again.resume().resource.state_reason == "RESUMED_BY_USER"
         assert again.wait().digest == undisturbed(job(2, **long))
         assert "RESUMED" in notices(again)
-        assert again.history().curve("loss", "test")[0] == list(range(1, 701))
+        assert again.history().curve("loss", "test")[0] == list(range(1, 301))
 
 
 def test_a_pause_that_was_accepted_survives_a_kill_of_the_server(spec, tmp_path):

@@ -246,7 +246,7 @@ def test_a_wrong_gradient_of_any_parameter_of_any_layer_is_found(make_network, m
     kind, _, _ = case
     network = make_network(graph(*case), input_shape=(4,))
     batch = random_batch(network, 1, 5)
-    right = check_gradients(network, *batch, 1, entries_per_parameter=8)
+    right = check_gradients(network, *batch, 1, entries_per_parameter=4)
     mine = next(layer for layer in network.layers if layer.kind == kind)
     prefix = f"{mine.name}."
     names = [p.name.removeprefix(prefix) for p in right.of(Verdict.RIGHT) if p.name.startswith(prefix)]
@@ -261,7 +261,7 @@ def test_a_wrong_gradient_of_any_parameter_of_any_layer_is_found(make_network, m
                 WRONGS[wrong](gradients[name])
 
         monkeypatch.setattr(LAYERS[kind], "backward", backward)
-        report = check_gradients(network, *batch, 1, entries_per_parameter=8)
+        report = check_gradients(network, *batch, 1, entries_per_parameter=4)
         assert [p.name for p in report.of(Verdict.WRONG)] == [prefix + name], report
 
 
