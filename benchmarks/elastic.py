@@ -96,10 +96,7 @@ class Scenario:
             before, began = progress, time.monotonic()
             self._cluster.kill_one(Role.WORKER)
             yield from self._notice("WORKER_LOST")
-            progress = yield from self._steps(1)
-            next_step = time.monotonic() - began
-            yield from self._notice("WORKER_JOINED")
-            replaced = time.monotonic() - began
+            next_step, replaced = yield from self._recovered(began)
             progress = yield from self._settle()
             longest_step = longest(before, progress)
             self.deaths.append({"next_step_s": next_step, "longest_step_s": longest_step, "replaced_s": replaced})
@@ -128,6 +125,20 @@ class Scenario:
                 first = report.step if first is None else first
                 if report.step >= first + number:
                     return report
+
+    def _recovered(self, began: float) -> "Iterator[Any]":
+        """Wait for progress by a step and for another worker, in any order; return the seconds until each."""
+        first, times = None, dict.fromkeys((Progress, Notice), 0.0)
+        while not all(times.values()):
+            report = yield
+            if isinstance(report, Progress):
+                first = report.step if first is None else first
+                happened = report.step > first
+            else:
+                happened = isinstance(report, Notice) and report.reason == "WORKER_JOINED"
+            if happened and not times[type(report)]:
+                times[type(report)] = time.monotonic() - began
+        return times[Progress], times[Notice]
 
     def _notice(self, reason: str) -> "Iterator[Any]":
         while not (isinstance(report := (yield), Notice) and report.reason == reason):

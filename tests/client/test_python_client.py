@@ -142,7 +142,10 @@ def test_the_retry_policy_names_existing_methods_and_unavailable_only() -> None:
 
 
 def test_no_service_at_the_address() -> None:
-    with Client("unix:/nowhere/socket", retry_seconds=0) as client, pytest.raises(Unreachable, match="unix:/nowhere/socket"):
+    with (
+        Client("unix:/nowhere/socket", retry_seconds=0) as client,
+        pytest.raises(Unreachable, match="unix:/nowhere/socket"),
+    ):
         client.get("x")
 
 
