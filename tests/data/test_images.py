@@ -2,6 +2,7 @@
 
 import io
 import sys
+import threading
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -260,6 +261,38 @@ def test_an_image_without_memory_is_not_called_damaged(monkeypatch: pytest.Monke
         decoding.decode(content.getvalue(), (4, 5, 3))
 
 
+def test_an_image_that_takes_more_memory_than_is_free_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(1, size=(40, 30)).save(folder / "no" / "large.png")
+    monkeypatch.setattr("raydient.workers.data.image_values.available_bytes", lambda: 2 * 12 * 40 * 30 - 1)
+    assert errors_of(folder) == [
+        (
+            "dataset.inputs.image.columns[0]",
+            "column 'image': 'no/large.png' in row 4 does not fit the memory that is free",
+        )
+    ]
+    monkeypatch.setattr("raydient.workers.data.image_values.available_bytes", lambda: 2 * 12 * 40 * 30)
+    assert load_from(folder).train.rows == 7
+
+
+def test_threads_decode_as_many_images_at_once_as_fit_the_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, pixels, at_once, most = threading.Lock(), decoding.pixels, [0], [0]
+
+    def counted(image: Image.Image, shape: tuple[int, int, int]) -> object:
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        try:
+            return pixels(image, shape)
+        finally:
+            with lock:
+                at_once[0] -= 1
+
+    monkeypatch.setattr(decoding, "pixels", counted)
+    monkeypatch.setattr("raydient.workers.data.image_values.available_bytes", lambda: 2 * 12 * 4 * 5)  # one image
+    assert np.array_equal(load_from(folder).train.x, (X / 255).astype(np.float32))
+    assert most == [1]
+
+
 def test_images_that_do_not_fit_lie_in_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load_from(folder)
     monkeypatch.setattr(limits, "available_bytes", lambda: 4_000)
@@ -281,6 +314,11 @@ def test_folders_that_are_no_data(folder: Path, tmp_path: Path) -> None:
             "the folder has no images: its sub-folders, named as labels, hold files " + ", ".join(decoding.SUFFIXES),
         )
     ]
+    dataset = Dataset.model_validate({"uri": "empty", "label": "label", "inputs": IMAGE})
+    (tmp_path / "packed").mkdir()
+    with pytest.raises(InvalidSpec) as caught:
+        pack(tmp_path / "empty", dataset, "dataset.uri", tmp_path / "packed")
+    assert [str(error) for error in caught.value.errors] == [f"dataset.uri: 'empty': {decoding.NO_IMAGES}"]
     ((path, message),) = errors_of(folder, inputs={}, features=["image"])
     assert path == "dataset.inputs"
     assert "image: {height: 64, width: 64}" in message

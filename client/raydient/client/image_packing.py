@@ -7,7 +7,7 @@ from typing import Any
 
 from raydient.spec.csv_text import GZIP, UTF8, Dialect, open_text
 from raydient.spec.dataset import Dataset
-from raydient.spec.decoding import FOLDER_COLUMNS, ImageError, image_files, read_below
+from raydient.spec.decoding import FOLDER_COLUMNS, NO_IMAGES, ImageError, image_files, read_below
 from raydient.spec.errors import FieldError, InvalidSpec
 
 from .arrow_samples import open_table
@@ -41,7 +41,7 @@ def pack_images(path: Path, dataset: Dataset, field: str, base: Path, folder: Pa
         from raydient.workers.data.arrow_values import is_text
     output = folder / f"{path.stem}.images.arrow"
     with naming(field, path):
-        schema, batches = _open(path, dataset.csv.dialect)
+        schema, batches = _open(path, dataset.csv.dialect, field)
         paths = [place for place, column in enumerate(schema) if column.name in dataset.images and is_text(column.type)]
         if not paths and not path.is_dir():
             return path
@@ -73,10 +73,10 @@ def _contents(paths: Any, field: str, base: Path, first: int) -> Any:
     return pa.array(contents, pa.large_binary())
 
 
-def _open(path: Path, dialect: Dialect) -> tuple[Any, Iterator[Any]]:
+def _open(path: Path, dialect: Dialect, field: str) -> tuple[Any, Iterator[Any]]:
     """Return the schema of a table and its rows as batches of at most BATCH_ROWS."""
     if path.is_dir():
-        return _open_rows(_of_folder(path))
+        return _open_rows(_of_folder(path, field))
     if path.suffix.lower() in (".csv", GZIP):
         return _open_rows(_of_text(path, dialect))
     return open_table(path, BATCH_ROWS)
@@ -86,11 +86,13 @@ def _open_rows(table: Any) -> tuple[Any, Iterator[Any]]:
     return table.schema, iter(table.to_batches(BATCH_ROWS))
 
 
-def _of_folder(path: Path) -> Any:
+def _of_folder(path: Path, field: str) -> Any:
     import pyarrow as pa
 
-    columns = zip(*image_files(path), strict=True)
-    return pa.table(dict(zip(FOLDER_COLUMNS, (pa.array(column, pa.string()) for column in columns), strict=False)))
+    if not (rows := list(image_files(path))):
+        raise InvalidSpec([FieldError(field, f"{path.name!r}: {NO_IMAGES}")])
+    columns = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
+    return pa.table(dict(zip(FOLDER_COLUMNS, columns, strict=True)))
 
 
 def _of_text(path: Path, dialect: Dialect) -> Any:

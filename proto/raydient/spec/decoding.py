@@ -1,6 +1,7 @@
 """Decodes image files to arrays, and finds such files below a folder. Needs Pillow, the extra `images`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,20 +19,34 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 MOST_PIXELS = 2**26
 """Most pixels of an image before it is resized: 67 million, with three channels 192 MiB."""
+PIXEL_BYTES = 12
+"""Most bytes of memory for one pixel while an image is decoded, turned and converted: Pillow keeps three copies."""
 MOST_BYTES = 2**28
 """Most bytes of an image file."""
+
+
+NO_IMAGES = f"the folder has no images: its sub-folders, named as labels, hold files {', '.join(SUFFIXES)}"
 
 
 class ImageError(ValueError):
     """A file that cannot be decoded. The message continues a sentence whose subject is the file."""
 
 
-def decode(content: bytes, shape: tuple[int, int, int]) -> "NDArray[uint8]":
+def decode(
+    content: bytes,
+    shape: tuple[int, int, int],
+    taking: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> "NDArray[uint8]":
     """Decode the content of an image file to an array (height, width, channels) of values from 0 to 255.
 
     The image is turned as its EXIF data say, loses its transparency, becomes grey (ITU-R 601-2 luma) or RGB, and is
     resized by bilinear interpolation, which averages over all pixels where it becomes smaller. Of several frames the
     first is used.
+
+    Args:
+        content: of the file.
+        shape: of the array.
+        taking: returns the context for work that takes so many bytes of memory; it may wait, or raise MemoryError.
 
     Raises:
         ImageError: the content is no image, is damaged, has too many pixels, or does not fit the memory.
@@ -43,7 +58,8 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> "NDArray[uint8]":
         image = PIL.Image.open(BytesIO(content), formats=FORMATS)
         if image.width * image.height > MOST_PIXELS:
             raise ImageError(f"has {image.width} × {image.height} pixels, more than the {MOST_PIXELS:,} that are read")
-        return pixels(image, shape)
+        with taking(PIXEL_BYTES * image.width * image.height):
+            return pixels(image, shape)
     except ImageError:
         raise
     except PIL.UnidentifiedImageError:

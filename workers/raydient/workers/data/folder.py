@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from raydient.spec.csv_text import Dialect
 from raydient.spec.dataset import Dataset as DatasetSpec
-from raydient.spec.decoding import FOLDER_COLUMNS, SUFFIXES, image_files
+from raydient.spec.decoding import FOLDER_COLUMNS, NO_IMAGES, image_files
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.text_files import TEXT_SUFFIXES, is_text_file, read_text, text_files
 from raydient.spec.values import quoted
@@ -36,10 +36,10 @@ def read_table(path: Path, spec: DatasetSpec, budget: Budget) -> Table | Diagnos
         of_texts = "`inputs: {words: {columns: text, text: {tokens: word, length: 100}}}`"
         message = f"the files of a folder need an input: of images such as {of_images}, of texts such as {of_texts}"
         raise InvalidSpec([FieldError("dataset.inputs", message)])
-    kind, suffixes = ("images", SUFFIXES) if spec.images else ("texts", TEXT_SUFFIXES)
     rows = list(image_files(path) if spec.images else text_files(path))
     if not rows:
-        text = f"the folder has no {kind}: its sub-folders, named as labels, hold files {', '.join(suffixes)}"
+        no_texts = f"the folder has no texts: its sub-folders, named as labels, hold files {', '.join(TEXT_SUFFIXES)}"
+        text = NO_IMAGES if spec.images else no_texts
         if not spec.images and any(is_text_file(file) for file in path.iterdir()):
             text += f"; {quoted(f'{path.name}/*.txt')} reads each line as a sample, with the file's name as its label"
         raise InvalidSpec([FieldError("dataset.uri", text)])

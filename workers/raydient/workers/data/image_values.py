@@ -9,16 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from raydient.spec.decoding import ImageError, decode, read_below
+from raydient.spec.decoding import MOST_PIXELS, PIXEL_BYTES, ImageError, decode, read_below
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import quoted
 
+from .limits import Room, available_bytes
 from .raw import SHOWN_ERRORS
 from .table_columns import Column
 
 BATCH_ROWS = 64
 """Rows of a table with the bytes of images that are in memory at a time."""
 THREADS = 8
+MEMORY_SHARE = 0.5
+"""Share of the free memory in which images are decoded, which is released when they are resized."""
 MISSING = "has no image"
 
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
@@ -54,13 +57,15 @@ def decoded(
     assert column.image is not None
     shape = column.image.shape
     whole = np.empty((len(images), *shape), np.uint8)
+    room = Room(min(PIXEL_BYTES * MOST_PIXELS, int(MEMORY_SHARE * available_bytes())))
 
     def put(row: int) -> FieldError | None:
         one = images[row]
         try:
             if not one:
                 raise ImageError(MISSING)
-            whole[row] = decode(one if isinstance(one, bytes) else read_below(folder, one), shape)
+            content = one if isinstance(one, bytes) else read_below(folder, one)
+            whole[row] = decode(content, shape, room.taking)
         except ImageError as error:
             place = f"row {first + row + 1}"
             text = f"{quoted(one)} in {place}" if one and isinstance(one, str) else f"the image in {place}"

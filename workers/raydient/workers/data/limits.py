@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from shutil import disk_usage
 from tempfile import gettempdir
+from threading import Condition
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,33 @@ class Budget:
             text += f" for them: {error.strerror}"
             mend = "free some room, name fewer columns or arrays, or let TMPDIR name a folder that has more"
             raise InvalidSpec([FieldError("dataset.uri", f"{text}; {mend}")]) from error
+
+
+class Room:
+    """Memory for the work of several threads: each waits until what it needs is free.
+
+    Args:
+        size: bytes for all of them together.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = Condition()
+
+    @contextmanager
+    def taking(self, size: int) -> Iterator[None]:
+        """Take some bytes for the time of the context. Raises MemoryError if there are never so many."""
+        if size > self._size:
+            raise MemoryError
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
 
 
 def scratch() -> Path:
