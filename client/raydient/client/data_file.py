@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from raydient.spec.dataset import Dataset
-from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.errors import FieldError, InvalidSpec, collecting
 from raydient.spec.job import JobSpec
 from raydient.spec.patterns import DataPath, are_files, data_path, files_of, repeated
 from raydient.spec.reading import open_job_file
@@ -16,6 +16,7 @@ from raydient.spec.remote import is_remote
 from raydient.spec.sources import UPLOADED, by_fields
 from raydient.spec.splits import Validation
 from raydient.spec.validation import valid_parts, validate_job
+from raydient.spec.vocabulary_files import with_vocabularies
 
 from .data_writing import write_data
 
@@ -185,7 +186,7 @@ def with_job(
     Raises InvalidSpec; its errors have the lines of the job file, also those that `use` raises.
     """
     if not isinstance(job, str | os.PathLike):
-        return use(_job_of(job, data), Path(directory))
+        return use(_job_of(job, data, Path(directory)), Path(directory))
     file = open_job_file(Path(job))
     try:
         return use(file.spec, file.path.parent)
@@ -193,14 +194,19 @@ def with_job(
         raise file.locate(error.errors) from error
 
 
-def _job_of(job: JobSpec | Mapping[str, Any], data: Any) -> JobSpec:
+def _job_of(job: JobSpec | Mapping[str, Any], data: Any, directory: Path) -> JobSpec:
     """Return the specification of a job; its dataset may lack a `uri` if there are data. Raises InvalidSpec."""
     if isinstance(job, JobSpec):
         return job
     dataset = job.get("dataset", {})
     if data is not None and isinstance(dataset, Mapping):
         job = {**job, "dataset": {"uri": "data", **dataset}}
-    return validate_job(job)
+    plain, errors = with_vocabularies(job, directory)
+    with collecting(errors):
+        spec = validate_job(plain)
+    if errors:
+        raise InvalidSpec(errors)
+    return spec
 
 
 def with_data(spec: JobSpec, data: Any, validation: Any, folder: Path) -> JobSpec:

@@ -8,6 +8,7 @@ from .document import MAXIMUM_BYTES, Document, parse
 from .errors import FieldError, InvalidSpec
 from .job import JobSpec
 from .validation import valid_parts, validate_job
+from .vocabulary_files import with_vocabularies
 
 __all__ = [
     "InvalidJobFile",
@@ -68,6 +69,8 @@ def open_job_file(path: Path) -> JobFile:
     except UnicodeDecodeError:
         raise InvalidSpec([FieldError("", "cannot be read: it is not UTF-8 text")]) from None
     document = parse(text)
+    document.data, errors = with_vocabularies(document.data, path.parent)
+    document.errors += located(errors, document)
     return JobFile(path, _validate(document), document)
 
 

@@ -17,7 +17,15 @@ _SETTINGS = "(`dataset.csv.encoding`, `--encoding`)"
 
 
 class TextError(ValueError):
-    """A file that cannot be read as text. The message continues a sentence whose subject is the file."""
+    """A file that cannot be read as text. The message continues a sentence whose subject is the file.
+
+    Attributes:
+        problem: the message without the remedy.
+    """
+
+    def __init__(self, problem: str, mend: str = "") -> None:
+        super().__init__(f"{problem}: {mend}" if mend else problem)
+        self.problem = problem
 
 
 def is_text_file(path: PurePath) -> bool:
@@ -89,10 +97,10 @@ def _check(text: str, before: int, dialect: Dialect) -> None:
     if (place := text.find("\0")) >= 0:
         line = before + 1 + text.count("\n", 0, place)
         mend = f"name its encoding {_SETTINGS} if that is not {dialect.encoding_name}"
-        raise TextError(f"has a NUL character in line {line}, which no text has: {mend}")
+        raise TextError(f"has a NUL character in line {line}, which no text has", mend)
     try:
         text.encode()
     except UnicodeEncodeError as error:  # of a lone surrogate
         line = before + 1 + text.count("\n", 0, error.start)
         mend = f"save it with that encoding, or name its own {_SETTINGS}"
-        raise TextError(f"is not {dialect.encoding_name} text in line {line}: {mend}") from None
+        raise TextError(f"is not {dialect.encoding_name} text in line {line}", mend) from None
