@@ -4,6 +4,7 @@ import io
 import json
 import string
 from collections import Counter
+from heapq import heappush
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +21,7 @@ from raydient.client import LocalModel
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.network import Network
 from raydient.spec.text import Text
-from raydient.workers.network import Model, Preprocessing, Target, Tokens, build, load_model, save_model
+from raydient.workers.network import Model, Preprocessing, Target, Tokens, build, byte_pairs, load_model, save_model
 from raydient.workers.network.byte_pairs import learn_pairs, merged, symbols_of
 from raydient.workers.network.onnx_export import write_onnx
 
@@ -81,6 +82,17 @@ def test_the_merges_of_the_paper():
     assert "".join(merged(symbols_of("unknown"), ranks)) == "unknown "
 
 
+def naive_merged(symbols, ranks):
+    """The merges of a word without any short cut."""
+    while learnt := [pair for pair in pairwise(symbols) if pair in ranks]:
+        pair, parts = min(learnt, key=ranks.__getitem__), []
+        while symbols:
+            size = 2 if tuple(symbols[:2]) == pair else 1
+            parts, symbols = [*parts, "".join(symbols[:size])], symbols[size:]
+        symbols = parts
+    return symbols
+
+
 def naive_pairs(words, most):
     """The algorithm of the paper without any short cut."""
     symbols = {word: symbols_of(word) for word in words}
@@ -99,7 +111,7 @@ def naive_pairs(words, most):
         if best is None or counts[best] < 2:
             break
         for word in words:
-            symbols[word] = merged(symbols[word], {best: 0})
+            symbols[word] = naive_merged(symbols[word], {best: 0})
         merges += [best] * (best not in merges)
         vocabulary += ["".join(best)] * ("".join(best) not in vocabulary)
     return tuple(vocabulary), tuple(merges)
@@ -108,6 +120,36 @@ def naive_pairs(words, most):
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=9), st.integers(1, 5), max_size=8), st.integers(6, 30))
 def test_byte_pairs_are_those_of_a_naive_twin(words, most):
     assert learn_pairs(words, most) == naive_pairs(words, most)
+
+
+@given(
+    st.dictionaries(st.text("ab", min_size=1, max_size=12), st.integers(1, 3), min_size=1, max_size=5),
+    st.text("ab", min_size=1, max_size=30),
+    st.randoms(use_true_random=False),
+)
+def test_the_merges_of_a_word_are_those_of_a_naive_twin(words, word, random):
+    _, merges = learn_pairs(words, 30)
+    ranks = {pair: rank for rank, pair in enumerate(merges)}
+    assert merged(symbols_of(word), ranks) == naive_merged(symbols_of(word), ranks)
+    shuffled = dict(zip(ranks, random.sample(range(len(ranks)), len(ranks)), strict=True))
+    assert merged(symbols_of(word), shuffled) == naive_merged(symbols_of(word), shuffled)
+
+
+def test_a_text_without_spaces_takes_few_steps_for_each_character(monkeypatch):
+    calls = Counter()
+    merge = byte_pairs._Chain.merge
+
+    def counted(chain, place):
+        calls["merge"] += 1
+        return merge(chain, place)
+
+    monkeypatch.setattr(byte_pairs._Chain, "merge", counted)
+    monkeypatch.setattr(byte_pairs, "heappush", lambda heap, entry: calls.update(["push"]) or heappush(heap, entry))
+    text = "ab" * 500 + "abc" * 500
+    _, merges = learn_pairs({text: 1}, 60)
+    merged(symbols_of(text), {pair: rank for rank, pair in enumerate(merges)})
+    assert 0 < calls["merge"] <= 2 * len(text)
+    assert calls["push"] <= 4 * len(text)
 
 
 def test_byte_pairs_of_texts(load_file):

@@ -2,10 +2,12 @@
 
 A word is a sequence of symbols, at first its characters; the last one ends with a space, which no word contains, so
 that ends of words are known. The most frequent pair of neighbours is merged to one symbol, again and again.
+
+A merge takes time for its places alone, so a word of n characters takes n log n.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
@@ -13,6 +15,8 @@ Pair = tuple[str, str]
 
 LEAST = 2
 """Frequency below which a pair is not merged."""
+_NONE = -1
+_MERGED = ""
 
 
 def symbols_of(word: str) -> list[str]:
@@ -20,14 +24,27 @@ def symbols_of(word: str) -> list[str]:
     return [*word[:-1], f"{word[-1]} "]
 
 
-def merged(symbols: list[str], ranks: Mapping[Pair, int]) -> list[str]:
-    """Return the symbols of a word after all merges, each in the order in which it was learnt, `ranks`."""
-    while len(symbols) > 1:
-        pair = min(pairwise(symbols), key=lambda pair: ranks.get(pair, len(ranks)))
-        if pair not in ranks:
-            break
-        symbols = _merge(symbols, pair)
-    return symbols
+def merged(symbols: Sequence[str], ranks: Mapping[Pair, int]) -> list[str]:
+    """Return the symbols of a word after all merges, each in the order in which it was learnt, `ranks`.
+
+    Every place of a pair is merged, from the left, before pairs with the new symbol are considered.
+    """
+    chain = _Chain([symbols])
+    heap = [(ranks[pair], place) for place, pair in enumerate(pairwise(symbols)) if pair in ranks]
+    heapify(heap)
+    while heap:
+        rank = heap[0][0]
+        changed: list[int] = []
+        while heap and heap[0][0] == rank:
+            _, place = heappop(heap)
+            pair = chain.pair(place)
+            if pair is not None and ranks.get(pair) == rank:  # the place still has it
+                changed += chain.merge(place)
+        for place in changed:
+            pair = chain.pair(place)
+            if pair is not None and pair in ranks:
+                heappush(heap, (ranks[pair], place))
+    return [symbol for symbol in chain.symbols if symbol != _MERGED]
 
 
 def learn_pairs(words: Mapping[str, int], most: int) -> tuple[tuple[str, ...], tuple[Pair, ...]]:
@@ -52,19 +69,60 @@ def learn_pairs(words: Mapping[str, int], most: int) -> tuple[tuple[str, ...], t
     return tuple(vocabulary), tuple(merges)
 
 
+class _Chain:
+    """Symbols of words, one after another, each linked to its neighbours in the word.
+
+    A place is the index of a symbol. Merged with its right neighbour it keeps its place, and that of the neighbour is
+    empty.
+    """
+
+    def __init__(self, words: Iterable[Sequence[str]]) -> None:
+        self.symbols: list[str] = []
+        self._left: list[int] = []
+        self._right: list[int] = []
+        for symbols in words:
+            first, count = len(self.symbols), len(symbols)
+            self.symbols += symbols
+            self._left += [_NONE, *range(first, first + count - 1)]
+            self._right += [*range(first + 1, first + count), _NONE]
+
+    def pair(self, place: int) -> Pair | None:
+        """Return the symbol at a place and its right neighbour; None if it is the last one of its word, or merged."""
+        after = self._right[place]
+        return None if after == _NONE else (self.symbols[place], self.symbols[after])
+
+    def left(self, place: int) -> int:
+        """Return the place of the left neighbour, or _NONE."""
+        return self._left[place]
+
+    def right(self, place: int) -> int:
+        """Return the place of the right neighbour, or _NONE."""
+        return self._right[place]
+
+    def merge(self, place: int) -> list[int]:
+        """Merge the symbol at a place with its right neighbour, and return the places of pairs with the new symbol."""
+        after = self._right[place]
+        further, before = self._right[after], self._left[place]
+        self.symbols[place] += self.symbols[after]
+        self.symbols[after], self._right[after], self._right[place] = _MERGED, _NONE, further
+        if further != _NONE:
+            self._left[further] = place
+        return [one for one in (before, place if further != _NONE else _NONE) if one != _NONE]
+
+
 class _Pairs:
     """The pairs of neighbours in words, with their frequencies, which merges keep up to date."""
 
     def __init__(self, words: Mapping[str, int]) -> None:
-        self._words = [symbols_of(word) for word in words]
-        self._counts = list(words.values())
+        several = [symbols_of(word) for word in words]
+        self._chain = _Chain(several)
+        self._weights = [count for symbols, count in zip(several, words.values(), strict=True) for _ in symbols]
         self._frequencies: Counter[Pair] = Counter()
-        self._places: defaultdict[Pair, set[int]] = defaultdict(set)  # the words in which a pair is, or was
+        self._places: defaultdict[Pair, list[int]] = defaultdict(list)  # where a pair is, or was
         self.characters: Counter[str] = Counter()
-        for number, symbols in enumerate(self._words):
-            for symbol in symbols:
-                self.characters[symbol] += self._counts[number]
-            self._count(number, 1)
+        for place, symbol in enumerate(self._chain.symbols):
+            self.characters[symbol] += self._weights[place]
+            self._add(place)
         self._heap = [(-frequency, pair) for pair, frequency in self._frequencies.items()]
         heapify(self._heap)
 
@@ -81,35 +139,28 @@ class _Pairs:
         return None
 
     def merge(self, pair: Pair) -> None:
-        """Merge a pair in all words."""
-        changed: set[Pair] = set()
-        for number in sorted(self._places.pop(pair)):
-            changed |= set(pairwise(self._words[number]))
-            self._count(number, -1)
-            self._words[number] = _merge(self._words[number], pair)
-            self._count(number, 1)
-            changed |= set(pairwise(self._words[number]))
-        for one in changed:
-            if self._frequencies[one] > 0:
-                heappush(self._heap, (-self._frequencies[one], one))
+        """Merge a pair wherever it is, in each word from the left."""
+        chain = self._chain
+        changed: set[Pair | None] = set()
+        for place in sorted(self._places.pop(pair)):
+            if chain.pair(place) != pair:
+                continue  # a merge has taken one of its symbols
+            changed |= {self._remove(one) for one in (chain.left(place), place, chain.right(place))}
+            changed |= {self._add(one) for one in chain.merge(place)}
+        for other in changed:
+            if other is not None and self._frequencies[other] > 0:
+                heappush(self._heap, (-self._frequencies[other], other))
 
-    def _count(self, number: int, sign: int) -> None:
-        """Add the pairs of a word to the frequencies, or remove them."""
-        for pair in pairwise(self._words[number]):
-            self._frequencies[pair] += sign * self._counts[number]
-            if sign > 0:
-                self._places[pair].add(number)
+    def _add(self, place: int) -> Pair | None:
+        """Count the pair at a place, and return it."""
+        if (pair := self._chain.pair(place)) is not None:
+            self._frequencies[pair] += self._weights[place]
+            self._places[pair].append(place)
+        return pair
 
-
-def _merge(symbols: Sequence[str], pair: Pair) -> list[str]:
-    """Return symbols with each occurrence of a pair, from the left, as one symbol."""
-    result: list[str] = []
-    place = 0
-    while place < len(symbols):
-        if tuple(symbols[place : place + 2]) == pair:
-            result.append("".join(pair))
-            place += 2
-        else:
-            result.append(symbols[place])
-            place += 1
-    return result
+    def _remove(self, place: int) -> Pair | None:
+        """Count the pair at a place no longer, and return it."""
+        pair = None if place == _NONE else self._chain.pair(place)
+        if pair is not None:
+            self._frequencies[pair] -= self._weights[place]
+        return pair
