@@ -97,12 +97,16 @@ def test_words_are_those_of_the_paper_and_of_numpy_in_blocks() -> None:
     assert len(np.unique(philox(np.arange(1000), (1, 2)))) > 3990
 
 
+TEXT = {"tokens": "word", "length": 3}
+
+
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
         ({"augment": {"image": {"noise": 1}}}, '"image" is no input; these are input'),
         ({"inputs": {"a": "b"}, "augment": {"input": {}}}, '"input" is no input; these are a'),
         ({"inputs": {"a": {"columns": "b", "categories": True}}, "augment": {"a": {}}}, '"a" holds categories'),
+        ({"inputs": {"a": {"columns": "b", "text": TEXT}}, "augment": {"a": {}}}, '"a" holds texts'),
         ({"augment": {"input": {"noise": -1}}}, "noise"),
     ],
 )

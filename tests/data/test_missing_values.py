@@ -105,6 +105,13 @@ def test_errors_name_the_place_and_the_remedy(errors_of, content, settings, path
             {"columns": {"c": {"impute": "mean"}}, "inputs": {"n": {"columns": "c", "categories": True}}},
             '"c" holds categories',
         ),
+        (
+            {
+                "columns": {"c": {"log": True}},
+                "inputs": {"n": {"columns": "c", "text": {"tokens": "word", "length": 3}}},
+            },
+            '"c" holds texts',
+        ),
         ({"columns": {"a": {"indicator": True}}}, "an indicator of missing values, which needs `impute`"),
         ({"columns": {"a": {"impute": "mode"}}}, "columns.a.impute.mode"),
     ],

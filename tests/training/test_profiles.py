@@ -127,8 +127,9 @@ def test_profiles_are_found_by_content_and_reading(data, is_stored):
     assert profiles.find(reading) is None
     profiles.keep(reading, FACTS)
     same = [job(batch_size=4, epochs=3), job({**FIRST, "loss": NO_WEIGHT}), job(dataset={**DATASET, "uri": "b.npz"})]
+    same.append(job(dataset={**DATASET, "augment": {"input": {"noise": 1}}}))
     other = [job(seed=2), *(job(dataset={**DATASET, **one}) for one in ({"standardize": True}, {"label": "gaps"}))]
-    assert [profiles.find(profiles.reading(spec, data)) for spec in same] == [FACTS] * 3
+    assert [profiles.find(profiles.reading(spec, data)) for spec in same] == [FACTS] * 4
     assert [profiles.find(profiles.reading(spec, data)) for spec in other] == [None] * 3
     assert profiles_file(data).exists() == is_stored
     data.write_bytes(bytes(data.stat().st_size))

@@ -29,6 +29,13 @@ def _columns_of(inputs: Mapping[str, Input]) -> list[str]:
     return [column for input_ in inputs.values() for column in input_.columns]
 
 
+def _kind(input_: Input) -> str:
+    """Return the name of what an input holds, if that are no numbers."""
+    if input_.image:
+        return "images"
+    return "texts" if input_.text else "categories" if input_.is_text else ""
+
+
 class Dataset(Model):
     """The file of samples, and which of its columns or arrays are features, labels and weights.
 
@@ -68,7 +75,7 @@ class Dataset(Model):
             if name not in (inputs or (INPUT,)):
                 raise ValueError(f'"{name}" is no input; these are {", ".join(inputs or (INPUT,))}')
             if inputs and inputs[name].is_text:
-                raise ValueError(f'"{name}" holds categories: only numbers and images are augmented')
+                raise ValueError(f'"{name}" holds {_kind(inputs[name])}: only numbers and images are augmented')
         return augment
 
     @model_validator(mode="before")
@@ -174,8 +181,7 @@ class Dataset(Model):
         labels = info.data.get("labels", {}) or {LABEL: info.data.get("label")}
         listed = {*features, *_columns_of(inputs)}
         beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")} - listed
-        categories = {column for input_ in inputs.values() if input_.is_text for column in input_.columns}
-        images = {column for input_ in inputs.values() if input_.image for column in input_.columns}
+        kinds = {column: kind for input_ in inputs.values() if (kind := _kind(input_)) for column in input_.columns}
         for column, settings in columns.items():
             # an invalid `impute` has an error of its own
             if settings.indicator and not (settings.impute or info.data.get("impute", True)):
@@ -184,10 +190,8 @@ class Dataset(Model):
                 raise ValueError(f'"{column}" is the column of the split: only inputs are prepared')
             if column in beside:
                 raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')
-            if column in categories:
-                raise ValueError(f'"{column}" holds categories: only numbers and dates are prepared')
-            if column in images:
-                raise ValueError(f'"{column}" holds images: only numbers and dates are prepared')
+            if column in kinds:
+                raise ValueError(f'"{column}" holds {kinds[column]}: only numbers and dates are prepared')
             if listed and column not in listed:
                 raise ValueError(f'"{column}" is no column of an input')
         return columns

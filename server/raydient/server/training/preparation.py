@@ -177,8 +177,9 @@ def check(
 
 
 def reading(spec: JobSpec) -> dict[str, Any]:
-    """Return the parts of a specification that decide how its files are read, besides the losses."""
-    dataset = {name: value for name, value in spec.canonical()["dataset"].items() if name not in ("uri", FURTHER)}
+    """Return the parts of a specification that decide how its files are read and prepared, besides the losses."""
+    others = ("uri", FURTHER, "augment")  # workers augment prepared samples
+    dataset = {name: value for name, value in spec.canonical()["dataset"].items() if name not in others}
     if spec.dataset.validation:
         dataset["validation"] = spec.dataset.validation.arrays
     return {"dataset": dataset, "seed": spec.training.seed}
