@@ -178,7 +178,7 @@ def test_mistakes_are_explained(root: Path) -> None:
     assert long.endswith("in no/long.txt is longer than 65536 bytes")
     (lines,) = errors_of(root, "labels")
     assert lines.endswith("'labels/*.txt' reads each line as a sample, with the file's name as its label")
-    with pytest.raises(InvalidSpec, match="the folder has no texts"):
+    with pytest.raises(InvalidSpec, match="'labels' has no texts: its sub-folders"):
         pack(root / "labels", None, "dataset.uri", root)
     (mixed,) = errors_of(root, ["labels/no.txt", "lines.csv"])
     assert mixed.endswith("the file is CSV, 'no.txt' is TEXT: use one format")

@@ -1,16 +1,19 @@
 """Remote files of jobs become stored datasets: below a prefix, once for each content, whole or not at all."""
 
+import gzip
 import hashlib
 import threading
 
 import fsspec
 import pytest
 
+from raydient.client.text_packing import pack_texts
 from raydient.server.calls import Call
 from raydient.server.errors import Abandoned, Exhausted, NotPermitted
 from raydient.server.jobs.datasets import DatasetStore
 from raydient.server.jobs.disk import Reserve
 from raydient.server.jobs.remote import RemoteData
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import InvalidSpec
 
 ONE, TWO = b"x,y\n1,0\n2,1\n", b"x,y\n3,0\n"
@@ -105,7 +108,11 @@ def test_no_prefix_allows_nothing(datasets, make_spec):
     [
         ("absent.csv", None, "there is no such file"),
         ("empty.csv", b"", "the file is empty"),
-        ("a.txt", b"a", "ends in none of .csv"),
+        ("a.text", b"a", "ends in none of .csv"),
+        ("a-images-idx3-ubyte", b"a", "convert local files of this form"),
+        ("a.txt", b"", "the file is empty"),
+        ("a.txt", b"a\n\xff", "the file is not UTF-8 text in line 2"),
+        ("a.txt.gz", b"a", "the file cannot be read"),
         ("part-3.csv", ONE, "has the content of memory://bucket/data/part-1.csv, whose rows would be read twice"),
     ],
 )
@@ -118,6 +125,25 @@ def test_files_that_are_refused(stored, memory, folder, name, content, message):
     assert error.path == "dataset.uri[1]"
     assert message in error.message
     assert left(folder) == [name_of(ONE).removeprefix("datasets/") + ".csv"]
+
+
+@pytest.mark.parametrize("form", [{}, {"encoding": "utf-16", "decimal": ",", "delimiter": "\t"}])
+def test_text_files_become_the_tables_that_a_client_uploads(stored, memory, datasets, folder, tmp_path, form):
+    texts = {"no.txt": 'bad, "very"\n\nNA\n1,5', "yes.txt.gz": "Grüße\r\n"}
+    expected = []
+    for name, text in texts.items():
+        content = text.encode(form.get("encoding", "utf-8"))
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        memory.pipe(f"/bucket/data/{name}", (tmp_path / name).read_bytes())
+        dataset = Dataset.model_validate({"uri": "x", "csv": form})
+        packed = pack_texts(tmp_path / name, dataset.csv.dialect, "dataset.uri", tmp_path)
+        expected.append(name_of(packed.read_bytes()))
+    dataset = stored(*(f"memory://bucket/data/{name}" for name in texts), csv=form)
+    assert [*dataset.training_uris.values()] == expected
+    assert {one.name for one in datasets.page(9)} == {"no.csv", "yes.csv"}
+    if form:
+        other = stored("memory://bucket/data/no.txt", csv={**form, "delimiter": ";"})
+        assert other.uri not in expected, "another dialect is another table"
 
 
 def test_held_out_data_with_the_content_of_the_training_data_are_refused(stored, memory):

@@ -19,16 +19,7 @@ from raydient.spec.dataset import DEFAULT_ARRAY, DEFAULT_LABEL
 from raydient.spec.decoding import FOLDER_COLUMNS, image_files
 from raydient.spec.idx import SUFFIXES as IDX_SUFFIXES
 from raydient.spec.idx import is_idx, labels_of, open_idx
-from raydient.spec.text_files import (
-    TEXT_COLUMNS,
-    TEXT_SUFFIXES,
-    TextError,
-    is_text_file,
-    label_of,
-    read_lines,
-    read_text,
-    text_files,
-)
+from raydient.spec.text_files import TEXT_COLUMNS, TEXT_SUFFIXES, TextError, is_text_file, read_texts
 
 from .arrow_samples import SUFFIXES, read_tables
 from .columns import InvalidSamples, repeated_names
@@ -138,7 +129,7 @@ def _place(are_labelled: bool) -> str:
 
 
 def _read_texts(path: Path, dialect: Dialect, most: int, are_labelled: bool) -> Iterator[Samples]:
-    rows, before = _texts(path, dialect, are_labelled), 0
+    rows, before = read_texts(path, dialect, are_labelled=are_labelled), 0
     try:
         while (part := list(islice(rows, most))) or not before:
             if not part and path.is_dir():
@@ -156,20 +147,6 @@ def _read_texts(path: Path, dialect: Dialect, most: int, are_labelled: bool) -> 
         raise InvalidSamples(f"{path}: not {dialect.encoding} text: name its encoding") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidSamples(f"{path}: not a compressed file that is whole: {error}") from error
-
-
-def _texts(path: Path, dialect: Dialect, are_labelled: bool) -> Iterator[tuple[str, str]]:
-    """Yield text and label of each sample of a text file or of a folder of them."""
-    if not path.is_dir():
-        label = label_of(path)
-        for lines in read_lines(path, dialect):
-            yield from ((line, label) for line in lines)
-        return
-    for name, label in text_files(path, are_labelled=are_labelled):
-        try:
-            yield read_text(path / name, dialect), label
-        except TextError as error:
-            raise TextError(f"has {name!r}, which {error}") from error
 
 
 def _read_arrow(path: Path, needed: Collection[str] | None, most: int) -> Iterator[Samples]:

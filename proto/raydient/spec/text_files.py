@@ -1,7 +1,8 @@
 """Text files as tables with the columns TEXT_COLUMNS: each line is a sample, or in a folder each file."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path, PurePath
 
 from .csv_text import Dialect, is_decoded, open_bytes
@@ -77,6 +78,33 @@ def read_text(path: Path, dialect: Dialect) -> str:
         raise TextError(f"has more than {LONGEST >> 20} MiB, and is one sample: cut it")
     _check(text, 0, dialect)
     return dialect.cell(text)
+
+
+def read_texts(path: Path, dialect: Dialect, *, are_labelled: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield text and label of each sample of a text file, or of a folder of them; see `text_files`.
+
+    Raises what `read_lines` raises; of a folder the message names the file in it.
+    """
+    if not path.is_dir():
+        label = label_of(path)
+        for lines in read_lines(path, dialect):
+            yield from ((line, label) for line in lines)
+        return
+    for name, label in text_files(path, are_labelled=are_labelled):
+        try:
+            yield read_text(path / name, dialect), label
+        except TextError as error:
+            raise TextError(f"has {name!r}, which {error}") from error
+
+
+def as_csv(texts: Iterable[tuple[str, str]], dialect: Dialect) -> Iterator[str]:
+    """Yield the rows of a CSV file with texts and labels, the header first.
+
+    All cells are in quotes, so none is taken for a missing value.
+    """
+    for row in chain([TEXT_COLUMNS], texts):
+        cells = ('"' + cell.replace('"', '""') + '"' for cell in row)
+        yield (dialect.delimiter or ",").join(cells) + "\n"
 
 
 def text_files(folder: Path, *, are_labelled: bool = True) -> Iterator[tuple[str, str]]:

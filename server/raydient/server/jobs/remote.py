@@ -6,20 +6,24 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 from weakref import WeakValueDictionary
 
 from raydient.server.calls import Call
 from raydient.server.errors import InvalidRequest, NotFound, NotPermitted
+from raydient.spec.csv_text import Dialect
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.remote import is_below, is_remote, normalized
 from raydient.spec.sources import MAXIMUM_URIS
+from raydient.spec.text_files import is_text_file
 from raydient.spec.validation import validate_job
 from raydient.workers.data.remote import RemoteError, RemoteFile, RemoteFiles
 
 from .datasets import DatasetStore
 from .headers import check_name
 from .records import Dataset
+from .remote_texts import as_table, table_name
 from .sources import STORED
 
 log = logging.getLogger(__name__)
@@ -43,7 +47,7 @@ class RemoteData:
         self._prefixes = tuple(map(normalized, prefixes))
         self._files = RemoteFiles(lambda url: is_below(url, self._prefixes), sleep)
         self._lock = threading.Lock()  # guards the two below
-        self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._loading: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 
     def stored(self, spec: JobSpec, call: Call) -> JobSpec:
@@ -61,10 +65,11 @@ class RemoteData:
             if is_remote(uri) and not is_below(uri, self._prefixes):
                 raise _not_permitted(field, uri)
         both = (spec.dataset.training_uris, spec.dataset.validation_uris)
-        data, validation = ([uri for uris in self._expanded(part, call) for uri in uris] for part in both)
+        dialect = spec.dataset.csv.dialect
+        data, validation = ([uri for uris in self._expanded(part, dialect, call) for uri in uris] for part in both)
         return validate_job(spec.with_uris(data, validation).canonical())
 
-    def _expanded(self, uris: Mapping[str, str], call: Call) -> Iterator[list[str]]:
+    def _expanded(self, uris: Mapping[str, str], dialect: Dialect, call: Call) -> Iterator[list[str]]:
         """Yield the stored datasets of each file; a file of another kind is yielded as it is."""
         sources: dict[str, str] = {}
         for field, uri in uris.items():
@@ -74,13 +79,13 @@ class RemoteData:
             try:
                 files = self._files.list(uri, call.check)
                 for file in files:
-                    check_name(file.name)
+                    check_name(_stored_name(file))
                 if len(sources) + len(files) > MAXIMUM_URIS:
                     raise RemoteError(f"there are more than {MAXIMUM_URIS} files: join them to fewer")
                 stored = []
                 for file in files:
                     call.check()
-                    stored.append(f"{STORED}{self._dataset(file, call)}")
+                    stored.append(f"{STORED}{self._dataset(file, dialect, call)}")
                     if (same := sources.setdefault(stored[-1], file.url)) != file.url:
                         raise RemoteError(f"{file.url} has the content of {same}, whose rows would be read twice")
                 yield stored
@@ -89,15 +94,15 @@ class RemoteData:
             except InvalidRequest as invalid:
                 raise InvalidSpec(FieldError(field, error.message) for error in invalid.errors) from invalid
 
-    def _dataset(self, file: RemoteFile, call: Call) -> str:
+    def _dataset(self, file: RemoteFile, dialect: Dialect, call: Call) -> str:
         """Return the id of the dataset with the content of a file."""
         with self._alone(file.url, call):
-            key = (file.url, file.version)
+            key = (file.url, file.version, str(dialect) if _is_text(file) else "")
             with self._lock:
                 known = self._known.get(key) if file.version else None
             if known is not None and self._is_stored(known):
                 return known
-            dataset = self._files.fetch(file, lambda chunks: self._receive(file, chunks, call), call.check)
+            dataset = self._files.fetch(file, lambda chunks: self._receive(file, chunks, dialect, call), call.check)
             log.info("datasets/%s has the %d bytes of %s", dataset.id, dataset.size_bytes, file.url)
             with self._lock:
                 self._known[key] = dataset.id
@@ -123,12 +128,12 @@ class RemoteData:
         except NotFound:
             return False
 
-    def _receive(self, file: RemoteFile, chunks: Iterator[bytes], call: Call) -> Dataset:
+    def _receive(self, file: RemoteFile, chunks: Iterator[bytes], dialect: Dialect, call: Call) -> Dataset:
         if file.size_bytes:
             self._datasets.check_room(file.size_bytes)
-        incoming, empty = self._datasets.receive(file.name), True
+        incoming, empty = self._datasets.receive(_stored_name(file)), True
         try:
-            for chunk in chunks:
+            for chunk in as_table(file, chunks, dialect, call) if _is_text(file) else chunks:
                 call.check()
                 incoming.write(chunk)
                 empty = False
@@ -138,6 +143,15 @@ class RemoteData:
             return incoming.finish()
         finally:
             incoming.close()
+
+
+def _is_text(file: RemoteFile) -> bool:
+    return is_text_file(PurePath(file.name))
+
+
+def _stored_name(file: RemoteFile) -> str:
+    """Return the name of the dataset of a file."""
+    return table_name(file) if _is_text(file) else file.name
 
 
 def _not_permitted(field: str, url: str) -> NotPermitted:
