@@ -18,6 +18,8 @@ from raydient.client.cli.runs import sha256_of
 from raydient.client.columns import InvalidSamples
 from raydient.client.data_writing import write_data
 from raydient.client.local_model import LocalModel
+from raydient.client.packing import pack
+from raydient.client.report import held_out_rows
 from raydient.spec.dataset import Dataset
 from raydient.spec.network import Network, Output
 from raydient.spec.validation import validate_job
@@ -155,6 +157,16 @@ def test_the_images_of_a_folder_that_were_held_out_are_reported(
         "training": {"batch_size": 2, "seed": 3},
     }
     spec = validate_job(job)
+    (tmp_path / "packed").mkdir()
+    packed = pack(folder, spec.dataset, "dataset.uri", tmp_path / "packed")  # as a service has it
+    for digest, is_known in ((sha256_of(folder), True), (sha256_of(packed), True), ("0" * 64, False)):
+        record = {"specification": spec.canonical(), "data": {"dataset.uri": digest}}
+        assert (held_out_rows(record, folder) is not None) is is_known
+    stored = spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"uri": f"datasets/{digest}"})})
+    record["specification"] = stored.canonical()
+    assert held_out_rows(record, folder) is None
+    record["specification"]["dataset"]["uri"] = f"datasets/{sha256_of(packed)}"
+    assert held_out_rows(record, folder) is not None, "a model from a service"
     record = {"specification": spec.canonical(), "data": {"dataset.uri": sha256_of(folder)}}
     save_model(tmp_path / "model.safetensors", replace(network, training=record))
     held_out = load(spec.dataset, folder, spec.network.named_outputs, 3).held_out

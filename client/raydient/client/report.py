@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from raydient.spec.csv_text import PLAIN, Dialect
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy import int64
     from numpy.typing import NDArray
 
+    from raydient.spec.dataset import Dataset
     from raydient.workers.network import Model
 
     from .evaluation import Confusion, Evaluation, Residuals
@@ -265,32 +267,44 @@ def _points(evaluated: "Evaluated", name: str) -> dict[str, list[float]]:
 
 
 def held_out_rows(training: Mapping[str, Any], path: Path) -> "NDArray[int64] | None":
-    """Return the rows of a file or a folder of images, from 0, that were held out when a network was trained on it.
+    """Return the rows of a file or a folder, from 0, that were held out when a network was trained on it.
 
-    None if the network was trained on other data, or held nothing out of this one, or if the packages that read it
-    are not installed.
+    The network may have been trained on the one file that `Client.submit` uploads in its place. None if it was trained
+    on other data, or held nothing out of this one, or if the packages that read it are not installed.
     """
     from raydient.spec.errors import InvalidSpec
     from raydient.spec.patterns import are_files
     from raydient.spec.validation import validate_job
 
-    from .cli.runs import sha256_of
     from .extras import missing_packages
 
-    recorded = {training.get("data", {}).get("dataset.uri"), training.get("dataset", "").removeprefix("datasets/")}
-    is_there = are_files(path) or path.is_dir()
-    if missing_packages("local") or not is_there or sha256_of(path) not in recorded:
+    if missing_packages("local") or not (are_files(path) or path.is_dir()):
         return None
     from raydient.workers.data import load
 
     try:
         spec = validate_job(training.get("specification", {}))
-        if spec.dataset.validation:
+        # On a service the name of data has their digest; several files have no common one.
+        names = [] if spec.dataset.further_uris else [training.get("dataset", ""), spec.dataset.uri]
+        recorded = {training.get("data", {}).get("dataset.uri"), *(name.removeprefix("datasets/") for name in names)}
+        if spec.dataset.validation or recorded.isdisjoint(_digests(path, spec.dataset)):
             return None
         rows = load(spec.dataset, path, spec.network.named_outputs, spec.training.seed).held_out
     except InvalidSpec:  # of another version, or its file is read in another way
         return None
     return rows if rows is not None and len(rows) else None
+
+
+def _digests(path: Path, dataset: "Dataset") -> Iterator[str]:
+    """Yield the SHA-256 of the data at a path, and of the file that is uploaded for them. Raises InvalidSpec."""
+    from .cli.runs import sha256_of
+    from .packing import pack
+
+    yield sha256_of(path)
+    with TemporaryDirectory(prefix="raydient-") as folder:
+        packed = pack(path, dataset, "data", Path(folder))
+        if packed != path:
+            yield sha256_of(packed)
 
 
 def read_curves(path: Path) -> History:
