@@ -12,6 +12,7 @@ import pytest
 from raydient.client import CrossValidation, InvalidSpec, JobNotSucceeded, MissingExtra, cross_validate, extras
 from raydient.client.cross_validation import Fold, Spread, with_folds
 from raydient.server import embedded
+from raydient.server.clusters.local import LocalCluster
 from raydient.server.training.reports import Finished, Outcome
 from raydient.spec.validation import validate_job
 from raydient.workers.network import Model, Preprocessing, Target, build, save_model
@@ -56,6 +57,7 @@ class Training:
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     training = Training()
     monkeypatch.setattr(embedded, "train", training)
+    monkeypatch.setattr(LocalCluster, "warm_up", lambda *, portable: None)
     return training
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from raydient.client import InvalidSpec, JobNotSucceeded, MissingExtra, extras, load_model, train
 from raydient.server import embedded
+from raydient.server.clusters.local import LocalCluster
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.reports import EpochEnded, Finished, Outcome
 from raydient.spec.dataset import columns_beside
@@ -67,6 +68,7 @@ class Training:
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     training = Training()
     monkeypatch.setattr(embedded, "train", training)
+    monkeypatch.setattr(LocalCluster, "warm_up", lambda *, portable: None)
     return training
 
 
