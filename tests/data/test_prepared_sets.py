@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from raydient.spec.dataset import LABEL
 from raydient.spec.dataset import Dataset as DatasetSpec
@@ -86,6 +87,34 @@ def test_a_set_is_prepared_once(load_file, reads, folder, monkeypatch, tmp_path)
     assert first.folder == again.folder == tmp_path
     assert_equal(first, within)
     assert_equal(again, within)
+
+
+def load_pictures(path: Path) -> Dataset:
+    inputs = {"picture": {"columns": "image", "image": {"height": 4, "width": 5}}}
+    spec = DatasetSpec.model_validate({"uri": path.name, "label": "label", "inputs": inputs, "split": {"test": 0.0}})
+    loss = {"softmax_cross_entropy": {"categories": True}}
+    return loading.load(spec, path, [Output(layer="out", label=LABEL, loss=loss)], 1)
+
+
+def test_a_folder_of_images_is_prepared_once_for_its_files_and_their_names(reads, tmp_path):
+    root = tmp_path / "pictures"
+    for number in range(4):
+        (root / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        values = np.random.default_rng(number).integers(0, 256, (4, 5, 3), np.uint8)
+        Image.fromarray(values).save(root / "ab"[number % 2] / f"{number}.png")
+    first, again = load_pictures(root), load_pictures(root)
+    assert len(reads) == 1
+    assert np.array_equal(first.train.x, again.train.x)
+    (root / "a").rename(root / "c")
+    assert load_pictures(root).targets["out"].classes == ("b", "c")
+    Image.fromarray(values[::-1]).save(root / "b" / "3.png")
+    assert not np.array_equal(load_pictures(root).train.x[1], first.train.x[3])
+    assert len(reads) == 3
+    table = tmp_path / "pictures.csv"
+    table.write_text("image,label\npictures/b/1.png,b\npictures/b/3.png,c\n")
+    load_pictures(table)
+    load_pictures(table)
+    assert len(reads) == 5, "the images that a table names may change without it"
 
 
 @pytest.mark.parametrize(

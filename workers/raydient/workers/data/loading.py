@@ -24,7 +24,7 @@ from .formats import format_of, read
 from .inputs import Where, fit_input, prepare_input
 from .labels import encode, fit_labels, scale_labels
 from .limits import Budget
-from .prepared import PreparedSets, key_of
+from .prepared import PreparedSets, files_in, key_of
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, label_path
 from .source import Samples, split_rows
@@ -62,11 +62,11 @@ def load(
     key = None if sets.is_empty else _key(spec, files, outputs, seed, start)
     dataset = None if key is None else sets.find(key, folder)
     if dataset is None:
-        before = _states(files)
+        before = _states(spec, files)
         dataset = _load(spec, files, outputs, seed, start, folder=folder)
         # of files that have changed meanwhile, the key may be that of another content
         if dataset.folder is not None and before and (key := key or _key(spec, files, outputs, seed, start)):
-            dataset = sets.keep(key, dataset) if _states(files) == before else dataset
+            dataset = sets.keep(key, dataset) if _states(spec, files) == before else dataset
     return dataset
 
 
@@ -145,10 +145,12 @@ def _of_one_label(spec: DatasetSpec, path: DataPath) -> Iterator[FieldError]:
         yield FieldError("dataset.uri", text)
 
 
-def _states(data: tuple[DataPath, DataPath | None]) -> list[tuple[int, int, int]]:
+def _states(spec: DatasetSpec, data: tuple[DataPath, DataPath | None]) -> list[tuple[int, int, int]]:
     """Return what tells whether a file was replaced or written to, for each file; nothing if one cannot be read."""
     try:
-        states = [file.stat() for one in data if one is not None for file in files_of(one)]
+        paths = [path for one in data if one is not None for path in files_of(one)]
+        inner = [path / name for path in paths if path.is_dir() for name in files_in(spec, path)]
+        states = [path.stat() for path in paths + inner]
     except OSError:
         return []
     return [(state.st_ino, state.st_size, state.st_mtime_ns) for state in states]
@@ -163,7 +165,7 @@ def _key(
 ) -> str | None:
     """Return the key of a data set among the prepared ones; None if further files decide on it."""
     paths = [path for one in data if one is not None for path in paths_of(one)]
-    if any(input_.image for input_ in spec.inputs.values()) or any(map(labels_of, paths)):
+    if any(map(labels_of, paths)) or (spec.images and not all(path.is_dir() for path in paths)):
         return None
     try:
         return key_of(spec, [files_of(one) for one in data if one is not None], outputs, seed, start)

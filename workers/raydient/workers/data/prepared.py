@@ -27,8 +27,10 @@ from pydantic import TypeAdapter
 
 from raydient.files import evict, is_private, remove_abandoned, sha256_of
 from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.decoding import SUFFIXES
+from raydient.spec.folders import labelled_files
 from raydient.spec.network import Output
-from raydient.spec.text_files import is_text_file
+from raydient.spec.text_files import TEXT_SUFFIXES, is_text_file
 from raydient.steps.arrays import AnyArray
 from raydient.steps.files import mapped, reserve
 from raydient.steps.manifest import Manifest
@@ -214,7 +216,8 @@ def key_of(
 
     Args:
         spec: how the files are read and prepared.
-        parts: files of the training data, and of held-out data of their own if there are any, in order; they are read.
+        parts: files or folders of the training data, and of held-out data of their own if there are any, in order; they
+            are read.
         outputs: the network's outputs, whose losses decide how labels are encoded.
         seed: of the split.
         start: inputs and outputs of the model with the initial weights.
@@ -227,14 +230,27 @@ def key_of(
     settings = spec.model_dump(mode="json", exclude={**names, "augment": True, "validation": names})
     decides = {
         "versions": [_VERSION, version("raydient"), np.__version__, version("pyarrow")],
+        "images": version("pillow") if spec.images else None,
         "settings": settings,
-        "files": [list(map(sha256_of, files)) for files in parts],
+        "files": [[_digest(spec, file) for file in files] for files in parts],
         "labels": [file.name for files in parts for file in files if is_text_file(file)],
         "outputs": [[one.layer, one.label, label_form(one.loss)] for one in outputs],
         "seed": seed,
         "start": None if start is None else start.metadata,
     }
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+
+
+def files_in(spec: DatasetSpec, folder: Path) -> list[str]:
+    """Return the paths below a folder of the files that are read of it, sorted; their sub-folders are their labels."""
+    return [name for name, _ in labelled_files(folder, SUFFIXES if spec.images else TEXT_SUFFIXES)]
+
+
+def _digest(spec: DatasetSpec, path: Path) -> str | list[tuple[str, str]]:
+    """Return the checksum of a file, or names and checksums of the files that are read of a folder. Raises OSError."""
+    if not path.is_dir():
+        return sha256_of(path)
+    return [(name, sha256_of(path / name)) for name in files_in(spec, path)]
 
 
 def _arranged(dataset: Dataset) -> tuple[dict[str, Place], int]:
