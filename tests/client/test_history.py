@@ -91,7 +91,7 @@ def test_metrics_command(run, service, tmp_path: Path) -> None:
     assert run("metrics", "one", "--csv").stdout == (
         "epoch,train_loss,test_loss,test_accuracy\n1,2.0,2.5,0.25\n2,1.0,1.5,\n"
     )
-    assert run("metrics", "one").stdout.splitlines()[0].split()[:2] == ["epoch", "train_loss"]
+    assert run("metrics", "one").stdout.splitlines()[0].split()[:2] == ["EPOCH", "train_loss"]
     picture = tmp_path / "loss.png"
     done = run("metrics", "one", "--plot", picture)
     assert (done.exit_code, done.stdout) == (0, "")
