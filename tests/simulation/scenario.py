@@ -11,14 +11,21 @@
 script whose waits have not all come true when the job has ended fails. Numbers of members go on after a restart.
 """
 
+import os
 import re
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
+from unittest.mock import patch
 
 from raydient.wire import control
+from raydient.workers.data import PreparedSets, shards
+from raydient.workers.data.prepared import CACHE_GIB
 
 from .job import Job
 from .seeds import BOUND
-from .twin import small_pieces, tiny_twin
+from .twin import folder, small_pieces, tiny_twin
 
 FAULTS = {"kill", "freeze", "cut", "part", "lose", "slow", "crash"}
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
@@ -41,6 +48,8 @@ class Scenario:
         optimizer = re.search(r"optimizer=(\w+)", settings)
         kind, table = optimizer[1] if optimizer else "adam", bool(numbers.get("table", 0))
         twin = tiny_twin(kind, numbers.get("servers", 1), table=table, codec=codec_of(settings))
+        if numbers.get("kept", 0):
+            twin = kept(twin)
         self.job = Job(1, twin, workers=numbers.get("workers", 1), local=bool(numbers.get("local", 0)))
         self._orders, self._read, self._never = orders, 0, []
         self.job.world.after.append(self._advance)
@@ -170,9 +179,20 @@ def codec_of(text):
     return "top_k" if "residuals=1" in text else "none"
 
 
+def kept(twin):
+    """Return the twin with its data in a kept file of many data shards, which workers fetch one after the other."""
+    twin, dataset, place = copy(twin), twin.prepared.dataset, Path(mkdtemp(dir=folder()))
+    with patch.object(shards, "SHARD_BYTES", 16):
+        dataset = PreparedSets(place, 10**9).keep("5e" * 32, dataset)
+    assert len(dataset.kept.manifest.checksums) > 10
+    twin.prepared = replace(twin.prepared, dataset=dataset)
+    return twin
+
+
 def run_scenario(text):
     """Run a scenario and return it."""
-    with small_pieces(codec_of(text)):
+    # In a cache all processes of the world would wait for one lock, of which the world knows nothing.
+    with small_pieces(codec_of(text)), patch.dict(os.environ, {CACHE_GIB: "0"}):
         scenario = Scenario(text)
         scenario.run()
     return scenario
