@@ -16,6 +16,8 @@ from .messages import dataset_id, dataset_message
 from .paging import next_page, page_size, page_start
 from .security import caller
 
+CHUNKS_AT_ONCE = 4
+"""Most chunks that wait for a thread that writes."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -34,16 +36,22 @@ class DatasetServicer(DatasetServiceServicer):
         if known is not None:
             return dataset_message(known)
         upload = self._datasets.begin(header)
-        writing = asyncio.ensure_future(_in_thread(upload.open))
+        writing: asyncio.Future[None] = asyncio.ensure_future(_in_thread(upload.open))
+        waiting: list[bytes] = []
         try:
+            await writing
             async for request in requests:
                 if request.WhichOneof("part") != "chunk":
                     raise InvalidRequest.of(
                         "chunk", "every request after the header must contain a chunk", reason="CHUNK_EXPECTED"
                     )
-                await writing  # the chunk before was written while this one arrived
-                writing = asyncio.ensure_future(_in_thread(upload.write, request.chunk))
+                waiting.append(request.chunk)
+                if writing.done() or len(waiting) == CHUNKS_AT_ONCE:  # others arrive while a thread writes these
+                    await writing
+                    writing = asyncio.ensure_future(_in_thread(upload.write, *waiting))
+                    waiting = []
             await writing
+            await _in_thread(upload.write, *waiting)
             return dataset_message(await _in_thread(upload.finish))
         except (asyncio.CancelledError, Late):  # the connection broke or stalls, or the service stops
             await asyncio.gather(writing, return_exceptions=True)

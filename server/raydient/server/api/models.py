@@ -21,6 +21,8 @@ from .paging import next_page, page_size, page_start
 from .tensors import array_of, tensor_of
 
 CHUNK_BYTES = 1 << 20
+CHUNKS_AT_ONCE = 4
+"""Chunks that a thread reads at a time: handing each over to the thread by itself takes longer than reading it."""
 PREDICTIONS, EXPORTS = 4, 2
 """Maximum numbers at a time: other calls need threads, and an export needs several times its weights' memory."""
 SUFFIXES = {
@@ -83,8 +85,9 @@ class ModelServicer(ModelServiceServicer):
                 )
             )
             file.seek(request.offset)
-            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                yield chunk_message(pb.DownloadModelResponse, chunk)
+            while chunks := await asyncio.to_thread(_next_chunks, file):
+                for chunk in chunks:
+                    yield chunk
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.Model:
         """See the proto."""
@@ -132,6 +135,12 @@ class ModelServicer(ModelServiceServicer):
         checkpoint = self._artifacts.checkpoint(job, wanted)
         which = wanted if isinstance(wanted, str) else f"step-{wanted}"
         return _Weights(checkpoint.weights, f"{job.id}-{which}", checkpoint.digest)
+
+
+def _next_chunks(file: IO[bytes]) -> list[bytes]:
+    """Read the next messages of a download; none at the file's end."""
+    chunks = (file.read(CHUNK_BYTES) for _ in range(CHUNKS_AT_ONCE))
+    return [chunk_message(pb.DownloadModelResponse, chunk) for chunk in chunks if chunk]
 
 
 async def _opened(function: Callable[..., tuple[IO[bytes], str]], *arguments: Any) -> tuple[IO[bytes], str]:

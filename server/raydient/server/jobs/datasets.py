@@ -209,13 +209,14 @@ class Incoming:
         with disk_may_be_full():
             self._use(*self._store.temporary())
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, *chunks: bytes) -> None:
         """Add the next bytes. Raises Exhausted."""
-        self._received += len(chunk)
-        self._store.check_room(len(chunk))
-        self._hash.update(chunk)
-        with disk_may_be_full():
-            self._file.write(chunk)
+        self._store.check_room(sum(map(len, chunks)))
+        for chunk in chunks:
+            self._received += len(chunk)
+            self._hash.update(chunk)
+            with disk_may_be_full():
+                self._file.write(chunk)
 
     def finish(self) -> Dataset:
         """Make the file durable and return the dataset. Raises Exhausted, AlreadyExists."""
@@ -267,11 +268,11 @@ class Upload(Incoming):
             self._go_on()
         self._store.check_room(self._announced.size_bytes - self._announced.offset)
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, *chunks: bytes) -> None:
         """Add the next bytes. Raises DataLoss if the file is larger than announced, Exhausted."""
-        if self._received + len(chunk) > self._announced.size_bytes:
+        if self._received + sum(map(len, chunks)) > self._announced.size_bytes:
             raise self._wrong_size(f"more than {self._announced.size_bytes}")
-        super().write(chunk)
+        super().write(*chunks)
 
     def finish(self) -> Dataset:
         """Verify the bytes and make the file durable. Raises DataLoss, Exhausted."""
