@@ -4,6 +4,8 @@ import contextlib
 import os
 import random
 import re
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,23 @@ def test_a_killed_parameter_server_rolls_back_to_the_checkpoint(job, local, expe
     assert len(starts) == 2
     assert starts[1] > 0, "it went on from a checkpoint"
     assert (finished.digest, curve(saboteur.reports)) == expected(prepared)
+
+
+def test_a_killed_fork_server_costs_every_process_and_no_bit(job, local, expected, tmp_path):
+    prepared = job(2, checkpoint_seconds=0.0, **LONG)
+    reports, killed = [], []
+
+    def kill_at_200(report):
+        reports.append(report)
+        if isinstance(report, Progress) and report.step >= 200 and not killed:
+            _, member = local.processes[-1]
+            status = Path(f"/proc/{member.pid}/status").read_text()
+            killed.append(int(re.search(r"PPid:\s*(\d+)", status)[1]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    finished = execute(prepared, local, tmp_path / "faulty", kill_at_200)
+    assert len(local.processes) == 6, "each of three was started again"
+    assert (finished.digest, curve(reports)) == expected(prepared)
 
 
 def test_without_a_checkpoint_it_begins_again(job, local, expected, tmp_path):
