@@ -1,15 +1,17 @@
 """Upload of a dataset and download of a model against bare grpcio with the same chunks, and the service's memory.
 
-The peer sends chunks of the same size to a server that counts them, or receives them from one, in two processes: no
-checksum, no file. Ours computes SHA-256 on both sides, and the data becomes durable.
+Two peers send chunks of the same size to a server, or receive them from one, in two processes. One counts the bytes.
+The other reads them from a file and writes them to one, which is durable in the end; ours does that too, and computes
+SHA-256 on both sides.
 """
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +29,7 @@ SLACK_MIB = 100
 
 
 def serve_bare() -> None:
-    """The peer's server: prints its port, and ends when its standard input does."""
+    """The server of the peers: prints its port, and ends when its standard input does."""
 
     def sink(chunks: Iterator[bytes], _: grpc.ServicerContext) -> bytes:
         return str(sum(map(len, chunks))).encode()
@@ -36,13 +38,39 @@ def serve_bare() -> None:
         chunk = bytes(CHUNK)
         return (chunk for _ in range(int(request) // CHUNK))
 
+    def file_sink(chunks: Iterator[bytes], _: grpc.ServicerContext) -> bytes:
+        return str(write_durably(Path(next(chunks).decode()), chunks)).encode()
+
+    def file_source(request: bytes, _: grpc.ServicerContext) -> Iterator[bytes]:
+        return read_chunks(Path(request.decode()))
+
     server = grpc.server(ThreadPoolExecutor(2))
-    methods = {"Up": grpc.stream_unary_rpc_method_handler(sink), "Down": grpc.unary_stream_rpc_method_handler(source)}
+    methods = {
+        "Up": grpc.stream_unary_rpc_method_handler(sink),
+        "Down": grpc.unary_stream_rpc_method_handler(source),
+        "UpFile": grpc.stream_unary_rpc_method_handler(file_sink),
+        "DownFile": grpc.unary_stream_rpc_method_handler(file_source),
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare.Bare", methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
     sys.stdin.read()
+
+
+def write_durably(path: Path, chunks: Iterable[bytes]) -> int:
+    """Write a file, and return its size."""
+    with path.open("wb") as file:
+        size = sum(map(file.write, chunks))
+        file.flush()
+        os.fsync(file.fileno())
+    return size
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def write_data(path: Path, size: int) -> None:
@@ -83,6 +111,21 @@ def bare(channel: grpc.Channel, size: int, *, up: bool) -> Measurement:
     return {"mib_per_second": received / seconds / 2**20}
 
 
+def bare_file(channel: grpc.Channel, folder: Path, size: int, *, up: bool) -> Measurement:
+    source, target = folder / "source", folder / "target"
+    source.write_bytes(os.urandom(size))
+    target.unlink(missing_ok=True)
+    began = time.perf_counter()
+    if up:
+        received = int(channel.stream_unary("/bare.Bare/UpFile")(chain([str(target).encode()], read_chunks(source))))
+    else:
+        received = write_durably(target, channel.unary_stream("/bare.Bare/DownFile")(str(source).encode()))
+    seconds = time.perf_counter() - began
+    if received != size:
+        raise RuntimeError(f"{received} bytes arrived of {size}")
+    return {"mib_per_second": received / seconds / 2**20}
+
+
 def large_model(client: Client, folder: Path, size: int) -> Job:
     """A job whose model has about this size, trained for one step."""
     write_data(folder / "small.npz", 64 * 4096)
@@ -117,8 +160,10 @@ def main() -> None:
             {
                 "upload": lambda: upload(client, folder, size),
                 "upload, grpcio": lambda: bare(channel, size, up=True),
+                "upload, grpcio with files": lambda: bare_file(channel, folder, size, up=True),
                 "download": lambda: download(job, folder),
                 "download, grpcio": lambda: bare(channel, size, up=False),
+                "download, grpcio with files": lambda: bare_file(channel, folder, size, up=False),
             },
         )
         comparison.run()
@@ -126,7 +171,8 @@ def main() -> None:
         channel.close()
         peer.communicate()
     for what in ("upload", "download"):
-        comparison.ratio("mib_per_second", what, f"{what}, grpcio", at_least=FLOOR)
+        for other in ("grpcio with files", "grpcio"):
+            comparison.ratio("mib_per_second", what, f"{what}, {other}", at_least=FLOOR)
     memory = {"service_memory_growth_mib": rounded(grown), "at_most": SLACK_MIB, "kept": grown <= SLACK_MIB}
     print_document(comparison.document("transfer", memory=memory))
 

@@ -16,9 +16,6 @@ from raydient.server.training.checking import Checker, Limits
 from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from tests.waiting import eventually
-
-from .serving import ending, members
 
 NEVER = threading.Event()
 HERE = "tests.end_to_end.test_checks"
@@ -183,10 +180,8 @@ def test_a_fault_of_ours_is_no_lack_of_memory(data, checker):
 def test_a_process_that_was_killed_while_it_waited_for_a_check_is_replaced(data, checker):
     check = checker()
     check(spec(seed=1), data, Call())
-    waiting = eventually(lambda: members(os.getpid(), ["check"]))
-    with ending(waiting):
-        for pid in waiting:
-            os.kill(pid, signal.SIGKILL)
+    os.kill(check._spare.pid, signal.SIGKILL)
+    check._spare.wait()
     check(spec(seed=2), data, Call())
 
 

@@ -135,7 +135,6 @@ def train_here(
     """
     from raydient.server.clusters.local import LocalCluster
 
-    # The code of the members is loaded while this process loads its own.
     LocalCluster.warm_up(portable=spec.training.numerics.is_portable)
     from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE

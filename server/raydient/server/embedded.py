@@ -16,7 +16,6 @@ from raydient.wire.hub import Hub
 from raydient.workers.data.limits import machine_bytes
 from raydient.workers.portable import portable
 
-from .clusters.local import LocalCluster
 from .clusters.opening import open_cluster
 from .training.history import HISTORY_FILE, History
 from .training.initial_weights import KEPT_FILE
@@ -71,8 +70,6 @@ def train(
         text = "portable has to be chosen before NumPy is loaded: train with `raydient train` or a service"
         raise InvalidSpec([FieldError("training.numerics", text)])
     directory.mkdir(parents=True, exist_ok=True)
-    if cluster == "local":
-        LocalCluster.warm_up(portable=is_portable)  # takes as long as reading a small data set, beside it
     memory = None if ray_address else machine_bytes()
     prepared = prepare(
         spec,

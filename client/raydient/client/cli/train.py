@@ -167,6 +167,10 @@ def _usable(output: Path) -> Path:
 def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path, options: Options) -> tuple["Finished", "Metrics"]:
     """Train to the end and write model and history; return its metrics. Raises Failure, KeyboardInterrupt."""
     compute_here(spec.training.numerics.is_portable)
+    if run.cluster == "local":
+        from raydient.server.clusters.local import LocalCluster
+
+        LocalCluster.warm_up(portable=spec.training.numerics.is_portable)
     from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome

@@ -30,13 +30,10 @@ from typing import Self
 
 from setproctitle import setproctitle
 
-PRELOADED = (
-    "raydient.server.training.process",
-    "raydient.server.training.check_process",
-    "raydient.server.parameters.shell",
-    "raydient.workers.worker",
-)
-"""Modules that forked processes use. None of them may start a thread when it is imported."""
+MEMBERS = ("raydient.workers.worker", "raydient.server.parameters.shell")
+"""Modules that the processes of a job use. None may start a thread when it is imported."""
+OTHERS = ("raydient.server.training.process", "raydient.server.training.check_process")
+"""Modules of other processes, loaded when there is nothing else to do."""
 TITLE = "raydient: fork server"
 NUMBER = struct.Struct("<i")
 """Encodes a length, a process id and an exit status."""
@@ -91,8 +88,8 @@ class Order:
 class _Server:
     """Forks processes, and reports their ends. It is used by the only thread of its process."""
 
-    def __init__(self, requests: socket.socket) -> None:
-        self._requests, self._pid = requests, os.getpid()
+    def __init__(self, requests: socket.socket, modules: Sequence[str]) -> None:
+        self._requests, self._modules, self._pid = requests, list(modules), os.getpid()
         self._children: dict[int, socket.socket] = {}
         self._ends, self._signalled = socket.socketpair()
         signal.signal(signal.SIGCHLD, lambda number, frame: None)  # with none, nothing would be written
@@ -105,7 +102,11 @@ class _Server:
     def serve(self) -> None:
         """Carry out orders until the other end of the requests is closed. SystemExit at the end of a new process."""
         while True:
-            for key, _ in self._selector.select():
+            events = self._selector.select(0 if self._modules else None)
+            if not events:
+                import_module(self._modules.pop(0))
+                gc.freeze()
+            for key, _ in events:
                 if key.fileobj is self._ends:
                     self._ends.recv(1 << 12)
                     self._report_ends()
@@ -196,18 +197,21 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def serve(requests: socket.socket) -> None:
-    """Fork processes for the client at the other end of `requests` until it is gone. SystemExit in a new process."""
+def serve(requests: socket.socket, modules: Sequence[str] = ()) -> None:
+    """Fork processes for the client at the other end of `requests` until it is gone. SystemExit in a new process.
+
+    `modules` are loaded when there is nothing to do.
+    """
     setproctitle(TITLE)
     gc.freeze()  # so that collections in the new processes do not write to what they share
-    _Server(requests).serve()
+    _Server(requests, modules).serve()
 
 
 def main(descriptor: int) -> None:
     """Be a fork server whose client has the other end of the socket with this descriptor."""
-    for module in PRELOADED:
+    for module in MEMBERS:
         import_module(module)
-    serve(socket.socket(fileno=descriptor))
+    serve(socket.socket(fileno=descriptor), OTHERS)
 
 
 if __name__ == "__main__":

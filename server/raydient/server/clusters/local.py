@@ -29,7 +29,7 @@ class LocalCluster:
 
     @staticmethod
     def warm_up(*, portable: bool = False) -> None:
-        """Start what makes the first `start` of such a process quick. Returns at once."""
+        """Begin to load the code of members, while the caller loads its own. Returns at once."""
         server_with(_variables(portable=portable))
 
     def entry(self, role: Role) -> Entry:
