@@ -12,12 +12,11 @@ from raydient.server.clusters.opening import open_cluster
 from .waiting import eventually
 
 CONFIGURATION = {
-    # A node that was killed is missed after three seconds, not after fifteen. Beside other tests, a node that lives may
-    # not answer for two.
+    # A node that was killed is missed after a second and a half, not after fifteen.
     "health_check_initial_delay_ms": 500,
     "health_check_period_ms": 500,
     "health_check_timeout_ms": 500,
-    "health_check_failure_threshold": 6,
+    "health_check_failure_threshold": 3,
     "worker_niceness": 0,
 }
 OBJECT_STORE_BYTES = 80 << 20

@@ -25,11 +25,11 @@ def requested(placement, monkeypatch):
     return asked
 
 
-def places(group, servers):
+def places(group, servers, refused=()):
     """Return the numbers of the bundles of so many parameter servers."""
     living = []
     for _ in range(servers):
-        place = group.place(Role.PARAMETER_SERVER, living, ())
+        place = group.place(Role.PARAMETER_SERVER, living, refused)
         living.append(SimpleNamespace(role=Role.PARAMETER_SERVER, place=place))
     return [process.place.placement_group_bundle_index for process in living]
 
@@ -41,6 +41,29 @@ def test_without_labels_servers_are_beside_the_workers_in_turn(placement, reques
     group = placement.Group("job", workers, Placement(), {})
     assert places(group, servers) == bundles
     assert requested["bundles"] == [{"CPU": 1}] * workers
+
+
+@pytest.fixture
+def placed(placement, monkeypatch):
+    """The nodes of the bundles, by their numbers."""
+    nodes = {}
+    monkeypatch.setattr(placement, "placement_group_table", lambda group: {"bundles_to_node_id": nodes})
+    return nodes
+
+
+def test_servers_avoid_bundles_on_refused_nodes(placement, requested, placed):
+    group = placement.Group("job", 3, Placement(), {})
+    placed.update({0: "odd", 1: "a", 2: "b"})
+    assert places(group, 3, ["odd"]) == [1, 2, 1]
+    assert group.place(Role.PARAMETER_SERVER, [], ["odd", "a", "b"]) is None
+    assert group.place(Role.WORKER, [], ["odd"]) is None
+
+
+def test_labelled_servers_leave_a_room_on_a_refused_node(placement, requested, placed):
+    group = placement.Group("job", 1, Placement(parameter_server={"disk": "fast"}), {})
+    placed.update({0: "a", 1: "odd"})
+    assert group.place(Role.PARAMETER_SERVER, [], ["odd"]) is None
+    assert group.server_labels == {"disk": "fast"}
 
 
 def test_with_labels_all_servers_share_one_room_of_their_own(placement, requested):

@@ -104,6 +104,21 @@ def test_a_node_that_computes_other_bits_is_avoided(job, ray_nodes, expected, tm
     assert odd not in placed
 
 
+def test_a_parameter_server_avoids_a_node_that_computes_other_bits(job, ray_nodes, expected, tmp_path):
+    """The only room that is left for it at first is on that node, which has all the room."""
+    odd = ray_nodes.add(cpus=4, environment=OTHER)
+    prepared = job(2, epochs=20)
+    placed = []
+
+    def look(scene):
+        placed.extend(process.node for role in Role for process in scene.living(role))
+
+    scene = Scene(ray_nodes.cluster, 1, look)
+    assert scene.run(prepared, tmp_path) == expected(prepared)
+    assert len(placed) == 3
+    assert odd not in placed
+
+
 def test_packed_workers_share_a_node(job, ray_nodes, expected, tmp_path):
     second = ray_nodes.add(cpus=3)
     prepared = job(3, epochs=20)

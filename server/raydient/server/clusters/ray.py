@@ -146,7 +146,7 @@ class RayCluster:
             "name": f"{role}-{secrets.token_hex(8)}" if detached else None,
             "scheduling_strategy": place,
         }
-        if place == ANYWHERE and (usable := self._usable()):
+        if place == ANYWHERE and (usable := self._usable(role)):
             options["label_selector"] = usable
         actor: Any = ray.remote(Member).options(**options).remote()
         whereabouts = actor.whereabouts.remote()
@@ -165,6 +165,8 @@ class RayCluster:
         place = self._group.place(role, self._processes, self._refused)
         if place is not None:
             return place
+        if role is Role.PARAMETER_SERVER:
+            return ANYWHERE
         free = {node: room.get("CPU", 0.0) for node, room in available_resources_per_node().items()}
         held = Counter(node for process in self._processes if (node := process.node))
         for process in self._processes:
@@ -177,10 +179,13 @@ class RayCluster:
     def _refusals(self) -> Sequence[str]:
         return [*self._refused, *(node.id for node in (self._nodes.refused if self._nodes is not None else ()))]
 
-    def _usable(self) -> dict[str, str]:
-        """The label selector of nodes on which processes may run."""
+    def _usable(self, role: Role = Role.WORKER) -> dict[str, str]:
+        """The label selector of nodes on which processes of a role may run."""
         refused = self._refusals()
-        return {_NODE_LABEL: f"!in({','.join(refused)})"} if refused else {}
+        usable = {_NODE_LABEL: f"!in({','.join(refused)})"} if refused else {}
+        if role is Role.PARAMETER_SERVER and self._group is not None:
+            usable |= self._group.server_labels
+        return usable
 
     def describe(self) -> str:
         return json.dumps({"kind": "ray", "slots": self.slots, "host": self._one_host, "refused": self._refusals()})

@@ -25,17 +25,23 @@ class Placed(Protocol):
 
 
 class Group:
-    """A placement group: room for the first processes of a job, granted as a whole."""
+    """A placement group: room for the first processes of a job, granted as a whole.
+
+    Attributes:
+        spread: its processes run on different nodes, as far as there are some.
+        server_labels: those of nodes on which parameter servers may run.
+    """
 
     def __init__(self, job: str, workers: int, placement: Placement, usable: dict[str, str]) -> None:
         self.spread = placement.strategy.kind == "spread"
+        self.server_labels = placement.parameter_server
         self._workers = workers
         bundles, selectors = [{"CPU": 1}] * workers, [usable] * workers
         # The parameter server takes no CPU and shares the bundle of the first worker. A separate bundle must request a
         # resource.
-        self._server = 0
+        self._servers: Sequence[int] = range(workers)
         if placement.parameter_server or not workers:
-            self._server = workers
+            self._servers = [workers]
             bundles, selectors = [*bundles, {"memory": 1}], [*selectors, {**usable, **placement.parameter_server}]
         # Without lifetime="detached", Ray removes the group with the process that created it.
         self._group = placement_group(
@@ -48,13 +54,15 @@ class Group:
     def place(
         self, role: Role, living: Sequence[Placed], refused: Sequence[str]
     ) -> PlacementGroupSchedulingStrategy | None:
-        """A place in the group for a process of this role; None if all are taken."""
+        """A place in the group for a process of this role; None if all are taken or on nodes that are refused."""
+        nodes = placement_group_table(self._group)["bundles_to_node_id"] if refused else {}
         if role is Role.PARAMETER_SERVER:
             # Without labels the servers go to the bundles of different workers: with `spread`, to different nodes.
             others = sum(p.role is role for p in living)
-            return PlacementGroupSchedulingStrategy(self._group, self._server or others % max(1, self._workers))
-        if refused and {*refused} & {*placement_group_table(self._group)["bundles_to_node_id"].values()}:
-            return None  # Ray moved a bundle to a new node that cannot be used
+            bundles = [bundle for bundle in self._servers if nodes.get(bundle) not in refused]
+            return PlacementGroupSchedulingStrategy(self._group, bundles[others % len(bundles)]) if bundles else None
+        if {*refused} & {*nodes.values()}:
+            return None  # a bundle, perhaps a free one, is on a node that cannot be used
         inside = [p for p in living if p.role is role and isinstance(p.place, PlacementGroupSchedulingStrategy)]
         return PlacementGroupSchedulingStrategy(self._group) if len(inside) < self._workers else None
 
