@@ -33,6 +33,7 @@ from .notebook import properties
 from .packing import pack
 from .ranking import ranked
 from .remote_samples import local_samples
+from .row_names import naming_rows
 from .states import state_label
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -133,7 +134,9 @@ class Client:
         def submit(spec: JobSpec, directory: Path) -> Job:
             with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
                 spec = with_start(with_data(spec, data, validation, Path(folder)), initial_weights, Path(folder))
-                return self._submit(self._on_server(spec, directory), validate_only, request_id)
+                uploaded = self._on_server(spec, directory)
+                with naming_rows(spec.dataset, directory):
+                    return self._submit(uploaded, validate_only, request_id)
 
         return with_job(job, data, directory, submit)
 
@@ -158,8 +161,9 @@ class Client:
                 with_folds(spec, folds)  # before the data are uploaded
                 spec = with_data(spec, data, None, Path(folder))
                 specs = labelled(with_folds(self._on_server(spec, directory), folds))
-                for one in specs:
-                    self._submit(one, True, None)
+                with naming_rows(spec.dataset, directory):
+                    for one in specs:
+                        self._submit(one, True, None)
                 return [self._submit(one, False, None) for one in specs]
 
         return with_job(job, data, directory, submit)
