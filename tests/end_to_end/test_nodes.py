@@ -97,9 +97,11 @@ def test_a_node_that_computes_other_bits_is_avoided(job, ray_nodes, expected, tm
 
     scene = Scene(ray_nodes.cluster, 1, look)
     assert scene.run(prepared, tmp_path) == expected(prepared)
-    refused = [notice for notice in scene.reports_of(Notice) if notice.reason == "NUMERICS_REFUSED"]
-    assert len(refused) == 1
-    assert "computes other bits: probe " in refused[0].message
+    refused = [notice.message for notice in scene.reports_of(Notice) if notice.reason == "NUMERICS_REFUSED"]
+    assert all("computes other bits: probe " in message for message in refused)
+    roles = [message.rpartition(" at ")[0].rpartition(" ")[0] for message in refused]
+    # Ray decides whether the parameter server is first put there too.
+    assert sorted(roles) in (["worker"], ["parameter server", "worker"])
     assert len(placed) == 3
     assert odd not in placed
 
