@@ -29,6 +29,8 @@ MOST_NAMES = 1000
 BOOLEANS = ("False", "True")
 """The classes of labels that are booleans, as `category_text` writes them."""
 
+COUNTED_AT_ONCE = 2**20
+"""Labels whose classes are counted at a time."""
 COUNTED_CLASSES = 1 << 20
 """With more classes than this, `distinct` sorts the labels instead of counting each class."""
 
@@ -78,6 +80,9 @@ def _by_position(labels: AnyArray) -> AnyArray:
 def distinct(indices: NDArray[np.integer]) -> NDArray[np.integer]:
     """Return the distinct class indices, ascending, without SKIPPED."""
     indices = indices.reshape(-1)
+    if len(indices) > COUNTED_AT_ONCE:  # NumPy counts a copy of them, of twice their size
+        starts = range(0, len(indices), COUNTED_AT_ONCE)
+        return np.unique(np.concatenate([distinct(indices[start : start + COUNTED_AT_ONCE]) for start in starts]))
     if len(indices) and indices.min() < 0:
         indices = indices[indices >= 0]
     if len(indices) and indices.max() < COUNTED_CLASSES:
