@@ -1,10 +1,10 @@
 """Uploads data files to the service."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from raydient.chunks import chunk_message
+from raydient.files import sha256_of
 from raydient.v1 import dataset_service_pb2 as api
 
 from .connection import Attempts, Connection
@@ -20,10 +20,8 @@ def upload(connection: Connection, path: Path) -> api.Dataset:
 
     A transfer that breaks goes on behind the bytes that the server has kept, in a later call too.
     """
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-    header = api.UploadDatasetHeader(file_name=path.name, size_bytes=size, sha256=sha256)
+    sha256 = sha256_of(path)
+    header = api.UploadDatasetHeader(file_name=path.name, size_bytes=path.stat().st_size, sha256=sha256)
     attempts = Attempts(connection)
     while (known := _known(connection, sha256)) is None:
         before, header.offset = header.offset, _kept_bytes(connection, header)

@@ -130,7 +130,7 @@ def _place(are_labelled: bool) -> str:
 
 def _read_texts(path: Path, dialect: Dialect, most: int, are_labelled: bool) -> Iterator[Samples]:
     rows, before = read_texts(path, dialect, are_labelled=are_labelled), 0
-    try:
+    with _refusing_damage(path, dialect):
         while (part := list(islice(rows, most))) or not before:
             if not part and path.is_dir():
                 raise InvalidSamples(f"{path}: the folder has no texts {_place(are_labelled)}")
@@ -141,12 +141,6 @@ def _read_texts(path: Path, dialect: Dialect, most: int, are_labelled: bool) -> 
             before += len(part)
             if len(part) < most:
                 return
-    except TextError as error:
-        raise InvalidSamples(f"{path} {error}") from error
-    except UnicodeError as error:
-        raise InvalidSamples(f"{path}: not {dialect.encoding} text: name its encoding") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InvalidSamples(f"{path}: not a compressed file that is whole: {error}") from error
 
 
 def _read_arrow(path: Path, needed: Collection[str] | None, most: int) -> Iterator[Samples]:
@@ -158,10 +152,19 @@ def _read_arrow(path: Path, needed: Collection[str] | None, most: int) -> Iterat
 
 def _read_csv(path: Path, dialect: Dialect, most: int) -> Iterator[Samples]:
     """Read a CSV file. Blank lines are skipped, as in training."""
-    try:
+    with _refusing_damage(path, dialect):
         dialect = with_delimiter(path, dialect)
         with open_text(path, dialect) as file:
             yield from _parts(path, file, dialect, most)
+
+
+@contextmanager
+def _refusing_damage(path: Path, dialect: Dialect) -> Iterator[None]:
+    """Translate errors of a text that cannot be decoded to InvalidSamples."""
+    try:
+        yield
+    except TextError as error:
+        raise InvalidSamples(f"{path} {error}") from error
     except UnicodeError as error:
         raise InvalidSamples(f"{path}: not {dialect.encoding} text: name its encoding") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

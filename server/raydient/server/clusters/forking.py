@@ -123,11 +123,6 @@ class ForkServer:
         return cls(ours)
 
     @property
-    def pid(self) -> int | None:
-        """The process id of a server that was started as a new interpreter."""
-        return None if self._process is None else self._process.pid
-
-    @property
     def ended(self) -> bool:
         """True if the server has ended, and with it all of its processes."""
         try:

@@ -18,6 +18,7 @@ from raydient.spec.layers import INPUT
 from raydient.spec.values import is_missing, quoted
 from raydient.workers.network import category_texts
 from raydient.workers.network.losses import Labels
+from raydient.workers.row_errors import row_name
 
 from .blocks import blocks
 from .faults import DATE
@@ -208,8 +209,8 @@ def _no_text(values: NDArray[np.str_]) -> str:
     native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
     points = native.view(np.uint32).reshape(len(values), -1) if values.itemsize else np.zeros((1, 0), np.uint32)
     bad = (((points >= 0xD800) & (points <= 0xDFFF)) | (points > 0x10FFFF)).any(axis=1)
-    row = int(bad.argmax()) + 1
-    return f"has a text in row {row} that is not Unicode: save it without lone surrogates" if bad.any() else ""
+    where = row_name(int(bad.argmax()))
+    return f"has a text in {where} that is not Unicode: save it without lone surrogates" if bad.any() else ""
 
 
 def _converted(wanted: Wanted, arrays: dict[str, NDArray[Any]]) -> list[FieldError]:
@@ -227,9 +228,9 @@ def _converted(wanted: Wanted, arrays: dict[str, NDArray[Any]]) -> list[FieldErr
     if not len(bad):
         return []
     row, place = int(bad[0][0]), tuple(bad[0])
-    problem = f"is {quoted(str(values[place]))} in row {row + 1}, which is not a date such as {FORMS}"
+    problem = f"is {quoted(str(values[place]))} in {row_name(row)}, which is not a date such as {FORMS}"
     if np.isnan(seconds[place]):
-        problem = f"has no value in row {row + 1}{wanted.mend}"
+        problem = f"has no value in {row_name(row)}{wanted.mend}"
     return [FieldError(wanted.path, f"{quoted(wanted.array)} {problem}")]
 
 
@@ -260,4 +261,4 @@ def _not_finite(wanted: Wanted, values: NDArray[Any]) -> list[FieldError]:
     more = f" ({len(bad)} such values)" if len(bad) > 1 else ""
     value = values[tuple(bad[0])]
     mend = wanted.mend if np.isnan(value) else ""
-    return [FieldError(wanted.path, f"{quoted(wanted.array)} is {value} in row {row + 1}{at}{more}{mend}")]
+    return [FieldError(wanted.path, f"{quoted(wanted.array)} is {value} in {row_name(row)}{at}{more}{mend}")]

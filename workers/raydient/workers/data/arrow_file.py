@@ -11,6 +11,7 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.printable import printable
 from raydient.spec.values import quoted
+from raydient.workers.row_errors import row_name
 
 from .arrow_values import converted, plain, takes
 from .faults import DATE, Fault, fault_errors, find_fault
@@ -47,12 +48,8 @@ class Source(Protocol):
         """
 
 
-def _row(row: int) -> str:
-    return f"row {row + 1}"
-
-
 def read_source(
-    source: Source, spec: DatasetSpec, budget: Budget, place: Callable[[int], str] = _row
+    source: Source, spec: DatasetSpec, budget: Budget, place: Callable[[int], str] = row_name
 ) -> Table | Diagnosis:
     """Read the samples of a file.
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
+from raydient.workers.row_errors import row_name
 
 from .csv_header import Header, not_decoded
 from .csv_rows import read_batches, walk
@@ -74,6 +75,6 @@ def _errors(path: Path, header: Header, faults: Sequence[Fault]) -> list[FieldEr
 
     def show(fault: Fault) -> tuple[str, str]:
         line, cells = shown_rows[fault.row]
-        return cells[fault.column.place], f"row {fault.row + 1} (line {line})"
+        return cells[fault.column.place], f"{row_name(fault.row)} (line {line})"
 
     return fault_errors(faults, show, not_decoded(header.dialect))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from raydient.spec.decoding import MOST_PIXELS, PIXEL_BYTES, ImageError, decode, read_below
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import quoted
+from raydient.workers.row_errors import row_name
 
 from .limits import Room, available_bytes
 from .raw import SHOWN_ERRORS
@@ -67,7 +68,7 @@ def decoded(
             content = one if isinstance(one, bytes) else read_below(folder, one)
             whole[row] = decode(content, shape, room.taking)
         except ImageError as error:
-            place = f"row {first + row + 1}"
+            place = row_name(first + row)
             text = f"{quoted(one)} in {place}" if one and isinstance(one, str) else f"the image in {place}"
             problem = f"{place} {error}" if str(error) == MISSING else f"{text} {error}"
             return FieldError(column.path, f"column {quoted(column.name)}: {problem}")
