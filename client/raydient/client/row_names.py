@@ -1,9 +1,10 @@
 """Names of rows in errors of the service, where it has as one file what are several on this machine."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from raydient.spec.csv_text import Dialect
@@ -18,6 +19,7 @@ from .data_file import local_files
 from .samples import Samples, read_samples
 
 _ROW = re.compile(r"\brow (\d+)\b(?: \(line \d+\))?")
+_TRAINING, _HELD_OUT = "dataset", "dataset.validation"
 
 
 @contextmanager
@@ -33,21 +35,25 @@ def naming_rows(dataset: Dataset, directory: Path) -> Iterator[None]:
     try:
         yield
     except InvalidSpec as invalid:
-        if dataset.images or not any(_ROW.search(error.message) for error in invalid.errors):
+        if dataset.images:
             raise
-        raise InvalidSpec(_named(error, dataset, directory) for error in invalid.errors) from invalid
+        names: dict[str, Mapping[int, str]] = {}
+        for part, fields in ((_TRAINING, dataset.training_uris), (_HELD_OUT, dataset.validation_uris)):
+            messages = [error.message for error in invalid.errors if _part(error) == part]
+            if rows := {int(row) for message in messages for row in _ROW.findall(message)}:
+                names[part] = _names(rows, _files(dataset, fields, directory), dataset.csv.dialect)
+        raise InvalidSpec(_named(error, names.get(_part(error), {})) for error in invalid.errors) from invalid
 
 
-def _named(error: FieldError, dataset: Dataset, directory: Path) -> FieldError:
+def _part(error: FieldError) -> str:
+    """Return which data a setting is about; empty if about none."""
     if not error.path.startswith("dataset."):
-        return error
-    is_held_out = error.path.startswith("dataset.validation")
-    files = _files(dataset, dataset.validation_uris if is_held_out else dataset.training_uris, directory)
-    if len(files) == 1 and not files[0].is_dir():
-        return error
-    dialect = dataset.csv.dialect
-    message = _ROW.sub(lambda match: _name(int(match[1]) - 1, files, dialect) or match[0], error.message)
-    return replace(error, message=message)
+        return ""
+    return _HELD_OUT if error.path.startswith(_HELD_OUT) else _TRAINING
+
+
+def _named(error: FieldError, names: Mapping[int, str]) -> FieldError:
+    return replace(error, message=_ROW.sub(lambda match: names.get(int(match[1]), match[0]), error.message))
 
 
 def _files(dataset: Dataset, fields: Collection[str], directory: Path) -> list[Path]:
@@ -57,24 +63,33 @@ def _files(dataset: Dataset, fields: Collection[str], directory: Path) -> list[P
     return files_of(data_path(paths)) if len(paths) == len(fields) else []
 
 
-def _name(row: int, files: Sequence[Path], dialect: Dialect) -> str:
-    """Return the name of a row of all files, numbered from 0; empty if it cannot be found."""
-    try:
-        for file in files:
-            if file.is_dir():
-                names = [name for name, _ in text_files(file)]
-                if row < len(names):
-                    return quoted(names[row])
-                row -= len(names)
-                continue
-            for part in read_samples(file, None, dialect):
-                if row < _count(part):
-                    return f"{part.where(row)} of {quoted(file.name)}"
-                row -= _count(part)
-    except (InvalidSamples, OSError):  # it has changed since it was uploaded
-        pass
-    return ""
+def _names(rows: Collection[int], files: Sequence[Path], dialect: Dialect) -> dict[int, str]:
+    """Return the names of rows of all files, by their numbers from 1; each file is read once, up to the last row."""
+    names: dict[int, str] = {}
+    if len(files) == 1 and not files[0].is_dir():
+        return names  # which has no other
+    wanted, before = sorted(rows, reverse=True), 0
+    with suppress(InvalidSamples, OSError):  # a file has changed since it was uploaded
+        for count, name in _parts(files, dialect):
+            while wanted and wanted[-1] <= before + count:
+                row = wanted.pop()
+                names[row] = name(row - before - 1)
+            if not wanted:
+                break
+            before += count
+    return names
 
 
-def _count(part: Samples) -> int:
-    return max(map(len, part.arrays.values()), default=0)
+def _parts(files: Sequence[Path], dialect: Dialect) -> Iterator[tuple[int, Callable[[int], str]]]:
+    """Yield parts of all files: the number of their rows, and a function that names one by its number from 0."""
+    for file in files:
+        if file.is_dir():
+            names = [quoted(name) for name, _ in text_files(file)]
+            yield len(names), names.__getitem__
+        else:
+            for samples in read_samples(file, None, dialect):
+                yield max(map(len, samples.arrays.values()), default=0), partial(_name, samples, file)
+
+
+def _name(samples: Samples, file: Path, row: int) -> str:
+    return f"{samples.where(row)} of {quoted(file.name)}"
