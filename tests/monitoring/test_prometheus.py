@@ -30,6 +30,7 @@ from raydient.client import Client, JobNotSucceeded
 from raydient.v1 import dataset_service_pb2, training_service_pb2
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from raydient.v1.training_service_pb2_grpc import TrainingServiceStub
+from tests.end_to_end.serving import members
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "deploy" / "prometheus"
@@ -138,21 +139,8 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def worker_below(pid):
-    """Return the process id of a worker of the service `pid`; None if it has none."""
-    waiting = [pid]
-    while waiting:
-        process = waiting.pop()
-        if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"raydient: worker "):
-            return process
-        for task in Path(f"/proc/{process}/task").iterdir():
-            waiting += map(int, (task / "children").read_text().split())
-    return None
-
-
 def lose_a_worker(service):
-    worker = worker_below(service.pid)
-    assert worker is not None
+    worker, *_ = members(service.pid, ["worker"])
     subprocess.run(["kill", "-9", str(worker)], check=True)
 
 

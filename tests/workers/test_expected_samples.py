@@ -5,40 +5,26 @@ import numpy as np
 from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
-from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 
+from .channel import FakeChannel
+
 SCHEDULE = Schedule(50, 0, epochs=2, batch_size=20, microbatches=4)
 """Each epoch has two rounds of 20 samples and one of 10."""
 
 
-class Channel:
+class Channel(FakeChannel):
     """A channel that assigns the middle leaves of each round."""
 
-    encoded, travels, pulled, length = None, True, (), None
-    nodes = staticmethod(maximal_subtrees)
+    travels = True
 
     def __init__(self, network, rounds):
-        self.terms = Terms(GradientLayout(network.layout.size), 4, network.sums)
-        self.weights = np.zeros(network.layout.size, np.float32)
-        self._slots = [self.terms.gradient.zeros() for _ in range(4)]
-        self._assignments = iter([Assignment(number, 1, 3) for number in range(rounds)])
-
-    def slot(self, index):
-        return self._slots[index]
-
-    def wait(self):
-        return next(self._assignments, None)
-
-    def send_part(self, round_, node, slot, start):
-        pass
-
-    def push(self, round_, node, slot, sums, seconds):
-        pass
+        terms = Terms(GradientLayout(network.layout.size), 4, network.sums)
+        super().__init__(network, terms, 4, [Assignment(number, 1, 3) for number in range(rounds)])
 
 
 class Source(MemorySource):

@@ -14,34 +14,24 @@ from raydient.workers.data import MemorySource
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 
+from .channel import FakeChannel
+
 LEAVES = 7
 SCHEDULE = Schedule(140, 0, epochs=1, batch_size=70, microbatches=LEAVES, gradient_health_every=1)
 LAYERS = [{"dense": {"units": 6, "activation": "relu"}}, {"dense": {"units": 5}}, {"dense": {"units": 3}}]
 
 
-class Recording:
+class Recording(FakeChannel):
     """A channel that assigns ranges of leaves of the first step and keeps copies of all that is sent."""
-
-    pulled = ()
-    length = None
-    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network, shares, codec=None, *, travels=False):
         units = sum(layer.rectified_units for layer in network.layers)
+        terms = Terms(GradientLayout(network.layout.size, units), LEAVES, network.sums)
+        super().__init__(network, terms, LEAVES, [Assignment(0, *share) for share in shares])
         self.encoded = None if codec is None else Encoded(Coding(codec, network.layout.size))
         self.travels = travels
-        self.terms = Terms(GradientLayout(network.layout.size, units), LEAVES, network.sums)
-        self.weights = np.zeros(network.layout.size, np.float32)
         network.initialize(5, self.weights)
         self.pushed, self.parts = {}, {}
-        self._slots = [self.terms.gradient.zeros() for _ in range(LEAVES)]
-        self._assignments = iter([Assignment(0, *share) for share in shares])
-
-    def slot(self, index):
-        return self._slots[index]
-
-    def wait(self):
-        return next(self._assignments, None)
 
     def send_part(self, round_, node, slot, start):
         gradient = self._slots[slot]

@@ -7,12 +7,13 @@ from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.local import LocalSteps
 from raydient.steps.schedule import Schedule
-from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource, epoch_order
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
+
+from .channel import FakeChannel
 
 ROWS, STEPS, BATCH, LEAVES, RATE, SEED = 110, 4, 20, 3, 0.05, 4
 L1, L2 = 0.01, 0.05
@@ -25,29 +26,17 @@ LAYERS = [
 ]
 
 
-class Recording:
+class Recording(FakeChannel):
     """A channel that assigns each round leaf by leaf, at the rate of local steps, and keeps the pushes."""
-
-    pulled, length, encoded, travels = (), None, None, False
-    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network, rate):
         units = sum(layer.rectified_units for layer in network.layers)
-        self.terms = Terms(GradientLayout(network.layout.size, units), LEAVES, network.sums)
-        self.weights = np.zeros(network.layout.size, np.float32)
-        network.initialize(5, self.weights)
-        self.pushed, self._slots = {}, [self.terms.gradient.zeros() for _ in range(LEAVES)]
+        terms = Terms(GradientLayout(network.layout.size, units), LEAVES, network.sums)
         rounds = map(SCHEDULE.round, range(SCHEDULE.rounds))
-        self._assignments = iter([Assignment(r.number, m, m + 1, rate=rate) for r in rounds for m in range(r.leaves)])
-
-    def slot(self, index):
-        return self._slots[index]
-
-    def wait(self):
-        return next(self._assignments, None)
-
-    def send_part(self, round_, node, slot, start):
-        pass
+        assignments = [Assignment(r.number, m, m + 1, rate=rate) for r in rounds for m in range(r.leaves)]
+        super().__init__(network, terms, LEAVES, assignments)
+        network.initialize(5, self.weights)
+        self.pushed = {}
 
     def push(self, round_, node, slot, sums, seconds):
         gradient = self._slots[slot]

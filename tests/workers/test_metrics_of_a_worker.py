@@ -6,43 +6,30 @@ import pytest
 from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import RoundKind, Schedule
-from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource, epoch_order
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 
+from .channel import FakeChannel
+
 ROWS, TEST_ROWS = 1_000, 300
 SCHEDULE = Schedule(ROWS, TEST_ROWS, epochs=1, batch_size=100, microbatches=3)
 
 
-class Recording:
+class Recording(FakeChannel):
     """A channel that assigns every round in two parts and keeps the pushes."""
 
-    encoded = None
-    travels = False
-    nodes = staticmethod(maximal_subtrees)
-
     def __init__(self, network):
-        self.terms = Terms(GradientLayout(network.layout.size), 3, network.sums, len(network.ranks), TEST_ROWS)
-        self.weights = np.zeros(network.layout.size, np.float32)
-        self.sent, self.pulled, self.length = [], (), None
-        self._slots = [self.terms.gradient.zeros() for _ in range(3)]
+        terms = Terms(GradientLayout(network.layout.size), 3, network.sums, len(network.ranks), TEST_ROWS)
         leaves = [(n, SCHEDULE.round(n).leaves) for n in range(SCHEDULE.rounds)]
-        self._assignments = iter([a for n, k in leaves for a in (Assignment(n, 1, k), Assignment(n, 0, 1))])
-
-    def slot(self, index):
-        return self._slots[index]
-
-    def wait(self):
-        return next(self._assignments, None)
+        assignments = [a for n, k in leaves for a in (Assignment(n, 1, k), Assignment(n, 0, 1))]
+        super().__init__(network, terms, 3, assignments)
+        self.sent = []
 
     def score(self, round_, node, scores):
         self.sent.append(("scores", round_, node, scores.copy()))
-
-    def send_part(self, round_, node, slot, start):
-        pass
 
     def push(self, round_, node, slot, sums, seconds):
         self.sent.append(("push", round_, node, sums.copy()))

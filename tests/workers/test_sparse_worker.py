@@ -6,12 +6,13 @@ import pytest
 from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
-from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
+
+from .channel import FakeChannel
 
 VOCABULARY = 1 << 14
 WORDS = {"embedding": {"input_dim": VOCABULARY, "output_dim": 4, "name": "words"}}
@@ -37,29 +38,13 @@ NETWORKS = {
 }
 
 
-class Recording:
+class Recording(FakeChannel):
     """A channel with these assignments that keeps the pushes."""
 
-    encoded = None
-    travels = False
-    nodes = staticmethod(maximal_subtrees)
-
     def __init__(self, network, assignments, gradient):
-        self.terms = Terms(gradient, 5, network.sums)
-        self.weights = np.zeros(network.layout.size, np.float32)
+        super().__init__(network, Terms(gradient, 5, network.sums), 5, assignments)
         network.initialize(1, self.weights)
-        self.pushed, self.pulled, self.length = {}, (), None
-        self._slots = [gradient.zeros() for _ in range(5)]
-        self._assignments = iter(assignments)
-
-    def slot(self, index):
-        return self._slots[index]
-
-    def wait(self):
-        return next(self._assignments, None)
-
-    def send_part(self, round_, node, slot, start):
-        pass
+        self.pushed = {}
 
     def push(self, round_, node, slot, sums, seconds):
         gradient = None if slot is None else self._slots[slot]
